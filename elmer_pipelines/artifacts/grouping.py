@@ -1,0 +1,127 @@
+"""Sub-themes inside one project's evidence, for the artifacts composed locally.
+
+At most a few dozen signals, grouped by their vectors where they have them, else by severity. The workspace's clusters
+are made elsewhere (`clusters/`), and are only read here for names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from elmer_pipelines.signals.shared_words import stems
+from elmer_pipelines.store import artifacts as store
+from elmer_pipelines.store import embeddings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from elmer_pipelines.artifacts.evidence import Case, Evidence
+
+MAX_GROUPS = 6
+_SMALLEST_TO_SPLIT = 5
+_MOSTLY = 0.6  # a group takes a cluster's theme for its name when at least this share of it is in that cluster
+_WORDS_IN_LABEL = 3
+
+
+@dataclass(frozen=True)
+class Group:
+    """Evidence about one need, the weightiest first."""
+
+    label: str
+    evidence: tuple[Evidence, ...]
+
+
+def vectors_of(
+    connection: Connection, workspace_id: str, evidence: Sequence[Evidence]
+) -> dict[str, NDArray[np.float32]]:
+    """The evidence's vectors by text hash, of the one model that has most of them."""
+    hashes = [one.text_hash for one in evidence]
+    model = store.vectors_model(connection, workspace_id, hashes)
+    if model is None:
+        return {}
+    found, matrix = embeddings.load(connection, workspace_id, model, hashes)
+    return dict(zip(found, matrix, strict=True))
+
+
+def group(case: Case, vectors: dict[str, NDArray[np.float32]]) -> list[Group]:
+    """Between one and six groups that together hold all evidence, the weightiest first."""
+    evidence = case.evidence
+    if not evidence:
+        return []
+    if len(evidence) < _SMALLEST_TO_SPLIT:
+        parts = [list(evidence)]
+    elif all(one.text_hash in vectors for one in evidence):
+        parts = _by_vectors(evidence, vectors)
+    else:
+        parts = _by_severity(evidence)
+    return [Group(label, tuple(part)) for label, part in zip(_labels(parts, case.project.name), parts, strict=True)]
+
+
+def _by_vectors(evidence: Sequence[Evidence], vectors: dict[str, NDArray[np.float32]]) -> list[list[Evidence]]:
+    """Ward's method on unit vectors: groups of even size, and the same ones on every machine."""
+    import numpy as np
+    from sklearn.cluster import AgglomerativeClustering
+
+    matrix = np.vstack([vectors[one.text_hash] for one in evidence])
+    number = min(MAX_GROUPS, max(2, round(math.sqrt(len(evidence) / 2))))
+    labels = AgglomerativeClustering(n_clusters=number, linkage="ward").fit_predict(matrix)
+    parts: dict[int, list[Evidence]] = {}
+    for one, label in zip(evidence, labels, strict=True):  # in order of weight, so the first group holds the weightiest
+        parts.setdefault(int(label), []).append(one)
+    return list(parts.values())
+
+
+def _by_severity(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
+    parts: dict[str | None, list[Evidence]] = {}
+    for one in evidence:
+        parts.setdefault(one.severity, []).append(one)
+    return list(parts.values())
+
+
+def _labels(parts: list[list[Evidence]], project: str) -> list[str]:
+    """A name for each group, no two alike: its cluster's theme, else the words that set it apart."""
+    words = [Counter(word for one in part for word in _said(one)) for part in parts]
+    themes = [_theme(part) for part in parts]
+    found: list[str] = []
+    for number, part in enumerate(parts):
+        theme = themes[number]
+        own = theme if theme and themes.count(theme) == 1 and theme != project else _telling(number, words)
+        label = own or f"Need {number + 1}"
+        found.append(label if label not in found else f"{label} ({len(part)})")
+    return found
+
+
+def _theme(part: list[Evidence]) -> str | None:
+    themes = Counter(one.theme for one in part if one.theme)
+    if not themes:
+        return None
+    theme, number = themes.most_common(1)[0]
+    return theme if number >= _MOSTLY * len(part) else None
+
+
+def _telling(number: int, words: list[Counter[str]]) -> str:
+    """The words more frequent in this group than in the others together, as the customers wrote them most."""
+    own = words[number]
+    others: Counter[str] = Counter()
+    for place, counted in enumerate(words):
+        if place != number:
+            others.update(counted)
+    weighed = {word: count * count / (count + others[word]) for word, count in own.items()}
+    best = sorted(weighed, key=lambda word: (-weighed[word], word))[:_WORDS_IN_LABEL]
+    return ", ".join(best).capitalize()
+
+
+def _said(one: Evidence) -> set[str]:
+    """Each telling word of the quote in the spelling it has there (the shortest, where there are several)."""
+    by_stem: dict[str, str] = {}
+    for word in sorted({word.strip(".,;:!?\"'()[]“”‘’«»").casefold() for word in one.verbatim.split()}, key=len):
+        for stem in stems(word) if word.isalpha() else ():
+            by_stem.setdefault(stem, word)
+    return set(by_stem.values())

@@ -1,0 +1,160 @@
+"""How a kind of artifact is made for every project that has evidence: what is pending, versions, citations, files.
+
+What differs between kinds is in `briefs.py` and `prds.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elmer_pipelines.artifacts import citations, composed, files, generated, page
+from elmer_pipelines.artifacts.evidence import gather
+from elmer_pipelines.artifacts.grouping import group, vectors_of
+from elmer_pipelines.ids import fingerprint, stable_id
+from elmer_pipelines.models.prompts import load_prompt
+from elmer_pipelines.store import artifacts as store
+from elmer_pipelines.store import projects as project_store
+from elmer_pipelines.store.artifacts import Artifact
+from elmer_pipelines.work import one_by_one, work_through
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from elmer_pipelines.artifacts.composed import Material
+    from elmer_pipelines.artifacts.evidence import Case
+    from elmer_pipelines.models.prompts import PromptFile
+    from elmer_pipelines.models.protocols import TextModel
+    from elmer_pipelines.steps import StepResult
+    from elmer_pipelines.store.database import Database
+
+_PROMPTS = Path(__file__).parent / "prompts"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of artifact: `step` makes it, as `name` it is stored, in `file_name` it lies on disk."""
+
+    step: str
+    name: str
+    title: str
+    file_name: str
+    prompt: str
+    compose: Callable[[Material], str]
+    least_signals: int = 1
+
+
+def write_all(
+    database: Database,
+    workspace_id: str,
+    text_model: TextModel | None,
+    folder: str,
+    kind: Kind,
+    *,
+    run_id: str | None,
+) -> StepResult:
+    """A new version of the artifact for every project whose evidence, prompt or model changed.
+
+    A project that has one keeps it up to date even when it has fewer signals than the least now. Counts: projects,
+    finals and drafts, and files by path in the table `artifacts`.
+    """
+    prompt = load_prompt(_PROMPTS / kind.prompt)
+    with database.begin() as connection:
+        cases = _cases(connection, workspace_id, kind)
+        folders = files.folder_names(project_store.names_ever(connection, workspace_id))
+    wanted = {one.project.id: _determined_by(one, kind, prompt, text_model) for one in cases}
+    by_id = {one.project.id: one for one in cases}
+
+    def do(project_id: str) -> Callable[[Connection], None]:
+        path = files.path_of(folder, workspace_id, folders[project_id], kind.file_name)
+        case, determined_by = by_id[project_id], wanted[project_id]
+        return _write(database, workspace_id, case, kind, prompt, text_model, path, determined_by)
+
+    result = work_through(database, workspace_id, kind.step, wanted, one_by_one(do), workers=4, run_id=run_id)
+    with database.begin() as connection:
+        _report(connection, workspace_id, kind, result)
+    return result
+
+
+def _cases(connection: Connection, workspace_id: str, kind: Kind) -> list[Case]:
+    numbers = store.linked_counts(connection, workspace_id)
+    existing = {one["project_id"] for one in store.listing(connection, workspace_id, kind.name)}
+    return [
+        gather(connection, workspace_id, project)
+        for project in project_store.live(connection, workspace_id)
+        if numbers.get(project.id, 0) >= kind.least_signals or project.id in existing
+    ]
+
+
+def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None) -> str:
+    by = [composed.WRITTEN_BY] if model is None else [model.model, prompt.instructions, generated.LAYOUT]
+    return fingerprint(kind=kind.name, case=case.fingerprint(), by=by)
+
+
+def _write(
+    database: Database,
+    workspace_id: str,
+    case: Case,
+    kind: Kind,
+    prompt: PromptFile,
+    model: TextModel | None,
+    path: str,
+    determined_by: str,
+) -> Callable[[Connection], None]:
+    """Make the text, put the file in place, and return how to commit the row that names it."""
+    with database.begin() as connection:
+        before = store.newest(connection, workspace_id, case.project.id, kind.name)
+        known = store.linked_ids(connection, workspace_id, case.project.id)
+        vectors = vectors_of(connection, workspace_id, case.evidence)
+    if before is not None and before.fingerprint == determined_by:
+        files.write_text(path, before.text)
+        return lambda connection: store.set_file(connection, workspace_id, before.id, path)
+    text = _text(case, kind, prompt, model, vectors)
+    found = citations.parse(text, known)
+    version = before.version + 1 if before else 1
+    artifact = Artifact(
+        id=stable_id("A", workspace_id, case.project.id, kind.name, str(version)),
+        project_id=case.project.id,
+        kind=kind.name,
+        version=version,
+        status="draft" if citations.unresolved(found) else "final",
+        title=f"{case.project.name}: {kind.title}",
+        text=text,
+        written_by=composed.WRITTEN_BY if model is None or not case.evidence else model.model,
+        fingerprint=determined_by,
+        file=path,
+    )
+    files.write_text(path, text)
+    return lambda connection: store.insert(connection, workspace_id, artifact, found)
+
+
+def _text(
+    case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None, vectors: dict[str, NDArray[np.float32]]
+) -> str:
+    if model is None or not case.evidence:
+        body = kind.compose(composed.Material(case, group(case, vectors)))
+    else:
+        body = generated.body(case, prompt, model, kind.title)
+    cited = {one.signal_id for one in citations.parse(body)}
+    return f"{body}\n\n{page.evidence_section(case, cited)}\n" if cited else f"{body}\n"
+
+
+def _report(connection: Connection, workspace_id: str, kind: Kind, result: StepResult) -> None:
+    rows = store.listing(connection, workspace_id, kind.name)
+    result.counts["projects"] = len(rows)
+    result.counts["final"] = sum(row["status"] == "final" for row in rows)
+    result.counts["draft"] = sum(row["status"] == "draft" for row in rows)
+    result.counts["citations"] = sum(row["citations"] for row in rows)
+    result.counts["unresolved_citations"] = sum(row["unresolved"] for row in rows)
+    keys = ("project", "version", "status", "citations", "unresolved", "file")
+    result.tables[kind.step] = [{key: row[key] for key in keys} for row in rows[:20]]
+
+
+def with_least(kind: Kind, least_signals: int) -> Kind:
+    """The kind, made only for projects with at least so many signals."""
+    return replace(kind, least_signals=least_signals)

@@ -1,0 +1,306 @@
+"""`elmer`: the command. Each function reads its arguments, calls the workbench or the pipeline, and shows what came.
+
+Dagster is reached through `definitions`, loaded only by the commands that need it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+
+import typer
+
+from elmer_pipelines.console import terminal
+from elmer_pipelines.errors import ElmerError, SettingsError
+from elmer_pipelines.settings import load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from elmer_pipelines.workbench import Workbench
+
+app = typer.Typer(
+    name="elmer",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    help="""Turns what customers say into product decisions that can be traced back to their words.
+
+    A folder of documents is a [bold]workspace[/bold]. [bold]elmer run[/bold] brings one up to date: documents become
+    signals (verbatim quotes), signals become clusters, clusters and your named projects become cited briefs and PRDs.
+
+    New here: [bold]elmer demo[/bold], then [bold]elmer dev[/bold]. With documents of your own:
+    [bold]elmer init acme ./interviews[/bold], then [bold]elmer run[/bold].""",
+)
+evaluate = typer.Typer(no_args_is_help=True, help="Score the product on a labelled file, with the models in use.")
+app.add_typer(evaluate, name="eval", rich_help_panel="Check and operate")
+
+_START, _LOOK, _OPERATE = "Start", "Look and take away", "Check and operate"
+WorkspaceOption = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads this at run time
+    typer.Option("--workspace", "-w", metavar="ID", help="Which workspace; by default DEFAULT_WORKSPACE_ID, or the only one."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def main() -> None:
+    """Run the command; an error that was foreseen is one message and exit code 2."""
+    try:
+        app()
+    except ElmerError as error:
+        terminal.problem(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        terminal.problem("stopped. What was finished is saved; run the same command to go on.")
+        sys.exit(130)
+
+
+def _open(workspace: str | None) -> Workbench:
+    from elmer_pipelines.workbench import Workbench
+
+    return Workbench(workspace)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+@app.command(rich_help_panel=_START)
+def demo() -> None:
+    """Run the whole pipeline on the sample workspace and show what it found. No keys needed."""
+    from elmer_pipelines.console.demo import run_demo
+
+    raise typer.Exit(run_demo(load_settings()))
+
+
+@app.command(rich_help_panel=_START)
+def init(
+    workspace_id: Annotated[str, typer.Argument(metavar="ID", help="Short name: lower-case letters, digits, - and _.")],
+    path: Annotated[str, typer.Argument(help="The folder with its documents, or an fsspec URL such as s3://bucket/x.")],
+) -> None:
+    """Register a folder of documents as a workspace; writes a workspace.toml where there is none."""
+    from elmer_pipelines.workbench import register_workspace
+
+    settings = load_settings()
+    made = register_workspace(settings, workspace_id, path)
+    terminal.out.print(f"Workspace [bold]{workspace_id}[/bold] is {path}" + (" (workspace.toml written)" if made else ""))
+    terminal.out.print(f"Next: [bold]elmer run --workspace {workspace_id}[/bold]")
+
+
+@app.command(rich_help_panel=_START)
+def run(
+    workspace: WorkspaceOption = None,
+    select: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--select", "-s", metavar="ASSETS", help='Only these, e.g. "signals", "signal_clusters+" or "+prds".'),
+    ] = None,
+) -> None:
+    """Bring a workspace up to date through Dagster; only what is new or changed is worked. Exit 1: a step failed."""
+    from elmer_pipelines.console.running import run_workspace
+
+    with _open(workspace) as bench:
+        ok = run_workspace(bench, select)
+        failed = bench.failures()
+        if len(failed):
+            terminal.out.print(f"{len(failed)} records failed: [bold]elmer failures[/bold] says why.", style="yellow")
+    raise typer.Exit(0 if ok else 1)
+
+
+@app.command(rich_help_panel=_START)
+def dev(
+    port: Annotated[int, typer.Option(help="Port of Dagster's pages on 127.0.0.1; another free one if it is taken.")] = 3000,
+) -> None:
+    """Open Dagster's pages, daemon and sensors on this installation, until Ctrl-C."""
+    from elmer_pipelines.definitions import run_dev
+
+    raise typer.Exit(run_dev(load_settings(), port))
+
+
+@app.command(rich_help_panel=_LOOK)
+def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Counts per step, of documents, signals, clusters, projects, artifacts, and model calls with their cost."""
+    with _open(workspace) as bench:
+        found = bench.status()
+    if as_json:
+        _print_json(found)
+        return
+    from elmer_pipelines.console.views import show_status
+
+    show_status(found)
+
+
+@app.command(rich_help_panel=_LOOK)
+def search(
+    words: Annotated[str, typer.Argument(help="What to look for, in any words.")],
+    workspace: WorkspaceOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many signals at the most.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Find signals by words and by meaning together."""
+    with _open(workspace) as bench:
+        found = bench.search(words, limit)
+    if as_json:
+        _print_json(_records(found))
+        return
+    rows = [
+        {"signal": row["id"], "words": row["verbatim"], "severity": row["severity"], "where": row["address"],
+         "theme": row["theme"]}
+        for row in _records(found)
+    ]  # fmt: skip
+    terminal.out.print(terminal.table(f"{len(rows)} signals for “{words}”", rows))
+    if rows:
+        terminal.out.print(f"\nSee one in its document: [bold]elmer trace {rows[0]['signal']}[/bold]")
+
+
+@app.command(rich_help_panel=_LOOK)
+def trace(
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="S-… signal, C-… cluster, P-… project, A-… artifact, D-… document.")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """From a PRD, citation, cluster or signal down to the quote inside its paragraph."""
+    with _open(workspace) as bench:
+        found = bench.trace(record_id)
+    if as_json:
+        _print_json(found)
+        return
+    from elmer_pipelines.console.views import show_trace
+
+    show_trace(found)
+
+
+@app.command(rich_help_panel=_LOOK)
+def export(
+    what: Annotated[Literal["documents", "signals", "clusters", "links", "artifacts"], typer.Argument(help="What to write.")],
+    workspace: WorkspaceOption = None,
+    form: Annotated[Literal["csv", "jsonl", "parquet"], typer.Option("--format", "-f", help="The file's format.")] = "csv",
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="The file to write; by default standard output (parquet needs a file)."),
+    ] = None,
+) -> None:
+    """Write rows with all a person or a program needs: a signal with its document, place, words, cluster, projects."""
+    from elmer_pipelines.console.files import write
+
+    with _open(workspace) as bench:
+        write(bench.export(what), form, output)
+
+
+@app.command(rich_help_panel=_OPERATE)
+def failures(
+    workspace: WorkspaceOption = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Make them pending again; the next run takes them.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What failed, why, and what to do about it."""
+    with _open(workspace) as bench:
+        found = bench.failures()
+        count = bench.retry_failures() if retry else 0
+    if as_json:
+        _print_json(_records(found))
+        return
+    if not len(found):
+        terminal.out.print("Nothing has failed.")
+        return
+    rows = [
+        {"step": row["step"], "record": row["record_id"], "why": row["error_kind"],
+         "what happened": row["message"], "next": row["next_step"]}
+        for row in _records(found)
+    ]  # fmt: skip
+    terminal.out.print(terminal.table(f"{len(rows)} records failed", rows))
+    if retry:
+        terminal.out.print(f"\n{count} are pending again. Next: [bold]elmer run[/bold]")
+
+
+@app.command(rich_help_panel=_OPERATE)
+def doctor(as_json: JsonOption = False) -> None:
+    """Check the database, its extension, keys, models, folders and every setting. Exit 1: something does not work."""
+    from elmer_pipelines.console.doctor import examine
+    from elmer_pipelines.console.views import show_doctor
+
+    findings = examine(load_settings())
+    if as_json:
+        _print_json([one.__dict__ for one in findings])
+    else:
+        show_doctor(findings)
+    raise typer.Exit(1 if any(one.state == "broken" for one in findings) else 0)
+
+
+@app.command(rich_help_panel=_OPERATE)
+def env() -> None:
+    """Print the variables Dagster's own commands need: eval "$(elmer env)". Keeps the embedded database running."""
+    from elmer_pipelines.installation import embedded_server, environment, open_database
+
+    settings = load_settings()
+    variables = environment(settings)
+    open_database(settings).close()
+    server = embedded_server(settings)
+    if server is not None:
+        server.keep()
+    for name, value in variables.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command(rich_help_panel=_OPERATE)
+def stop() -> None:
+    """Stop the embedded database that `elmer env` or `elmer dev` left running."""
+    from elmer_pipelines.installation import embedded_server
+
+    server = embedded_server(load_settings())
+    if server is None:
+        raise SettingsError("DATABASE_URL is set: that server is not Elmer's to stop.")
+    server.stop()
+    terminal.out.print("The embedded database is stopped.")
+
+
+@evaluate.command("extraction")
+def evaluate_extraction(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a sentence a row.")],
+    text: Annotated[str, typer.Option(help="Column with the sentence.")] = "content",
+    label: Annotated[str, typer.Option(help="Column that is empty (or 0, false, no) where nothing is to be kept.")] = "features",
+    group: Annotated[str, typer.Option(help="Column to score by; may be missing.")] = "app",
+    as_json: JsonOption = False,
+) -> None:
+    """Is a sentence with annotated features kept, one without dropped? Precision, recall, F1 per group."""
+    from elmer_pipelines.evaluation.extraction import evaluate_extraction as score
+    from elmer_pipelines.models.choosing import text_model
+    from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
+
+    model = text_model(load_settings(), "extract")
+    extractor = ClaudeExtractor(model) if model else None
+    scores = score(file, text=text, label=label, group=group, extractor=extractor)
+    typer.echo(json.dumps(scores.as_json(), indent=2) if as_json else scores.as_table())
+
+
+@evaluate.command("clusters")
+def evaluate_clusters(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a text a row.")],
+    text: Annotated[str, typer.Option(help="Column with the text.")] = "text",
+    label: Annotated[str, typer.Option(help="Column with the group people put it in.")] = "category",
+    as_json: JsonOption = False,
+) -> None:
+    """How well do our clusters agree with people's groups? Adjusted Rand index and mutual information."""
+    from elmer_pipelines.evaluation.clusters import evaluate_clusters as score
+    from elmer_pipelines.models.choosing import embedding_model
+
+    scores = score(file, text=text, label=label, model=embedding_model(load_settings()))
+    typer.echo(json.dumps(scores.as_json(), indent=2) if as_json else scores.as_table())
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    return [
+        {str(key): None if pd.api.types.is_scalar(value) and pd.isna(value) else value for key, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUTF8", "1")
+    main()

@@ -1,0 +1,92 @@
+"""What `status`, `trace` and `doctor` print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.text import Text
+
+from elmer_pipelines.console import terminal
+from elmer_pipelines.console.terminal import out, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from elmer_pipelines.console.doctor import Finding
+
+_SHOWN = 12
+_STATE_STYLE = {"fine": "green", "off": "dim", "warning": "yellow", "broken": "bold red"}
+
+
+def show_status(found: Mapping[str, Any]) -> None:
+    """The counts of a workspace, as tables."""
+    documents, signals = found["documents"], found["signals"]
+    out.print(f"Workspace [bold]{escape(found['workspace'])}[/bold]\n")
+    out.print(table("Documents", [documents]))
+    out.print()
+    out.print(table(f"Signals: {signals['total']:,}", [{**signals["by_severity"]}] if signals["by_severity"] else []))
+    out.print(
+        f"\nClusters: {found['clusters']['total']:,} ({found['clusters']['unclustered']:,} signals unclustered)   "
+        f"Projects: {found['projects']['named']} named, {found['projects']['initiative']} initiatives"
+    )
+    for kind, counts in found["artifacts"].items():
+        out.print(f"{kind.replace('_', ' ')}s: {counts['final']} final, {counts['draft']} draft")
+    out.print()
+    out.print(table("Steps", [{"step": step, **counts} for step, counts in found["steps"].items()]))
+    out.print()
+    columns = ["model", "calls", "inputs", "input_tokens", "output_tokens", "cached", "failed", "cost_usd"]
+    out.print(table("Models", found["models"], columns))
+    cost = "unknown (a price is not known)" if found["cost_usd"] is None else f"{found['cost_usd']:.4f} USD"
+    out.print(f"\nPaid model calls: {found['model_calls']:,}   cost: {cost}")
+
+
+def show_trace(found: Mapping[str, Any]) -> None:
+    """A record, and the quotes it stands on."""
+    facts = [
+        f"{name.replace('_', ' ')}: {found[name]}"
+        for name in ("version", "status", "written_by", "stage", "origin", "size", "trend", "address", "file")
+        if found.get(name) is not None
+    ]
+    out.print(Text.assemble((f"{found['kind'].replace('_', ' ')} {found['id']}", "bold"), "  ", found["title"]))
+    out.print(Text("   ".join(facts), style="dim"))
+    for text in (found.get("description"), found.get("summary")):
+        if text:
+            out.print(Text(text))
+    quotes = {one["id"]: one for one in found["quotes"]}
+    if "citations" in found:
+        _show_citations(found["citations"], quotes)
+    else:
+        out.print(Group(*(terminal.quote(one) for one in list(quotes.values())[:_SHOWN])))
+    if len(quotes) > _SHOWN and "citations" not in found:
+        out.print(f"… and {len(quotes) - _SHOWN:,} more; --json has all.")
+    for one in found.get("cited_in", []):
+        out.print(Text(f"cited in {one['title']} ({one['id']}, v{one['version']}): {one['sentence']}"))
+
+
+def _show_citations(citations: Sequence[Mapping[str, Any]], quotes: Mapping[str, Mapping[str, Any]]) -> None:
+    shown: set[str] = set()
+    sentence = None
+    for one in citations:
+        if one["sentence"] != sentence:
+            sentence = one["sentence"]
+            out.print(Text.assemble("\n", ("▸ ", "bold"), sentence))
+        if one["signal_id"] in quotes and one["signal_id"] not in shown:
+            out.print(terminal.quote(quotes[one["signal_id"]]))
+            shown.add(one["signal_id"])
+        elif one["signal_id"] not in quotes:
+            out.print(Text(f"  {one['signal_id']}: not a signal of this project", style="bold red"))
+        else:
+            out.print(Text(f"  {one['signal_id']}: shown above", style="dim"))
+
+
+def show_doctor(findings: Sequence[Finding]) -> None:
+    """What was checked, and how it stands."""
+    for group in dict.fromkeys(one.group for one in findings):
+        out.print(Text(group, style="bold"))
+        for one in findings:
+            if one.group == group:
+                state = (f"  {one.state:<8}", _STATE_STYLE[one.state])
+                out.print(Text.assemble(state, f"{one.name:<30} ", (one.detail, "dim" if one.state == "off" else "")))
+        out.print()

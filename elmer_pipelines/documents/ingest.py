@@ -1,0 +1,212 @@
+"""The steps `documents` and `knowledge`: compare a folder with what is stored, read what changed, retire what is gone.
+
+Reading formats is in the modules beside this one; the tables are in `store/documents.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from elmer_pipelines.documents.knowledge import read_knowledge
+from elmer_pipelines.documents.reading import Reader, ReadingOptions
+from elmer_pipelines.documents.sources import SourceFile, fetch, list_sources
+from elmer_pipelines.documents.workspace_file import read_workspace_file
+from elmer_pipelines.errors import UnreadableDocument, WorkspaceError
+from elmer_pipelines.ids import canonical_json, fingerprint, text_hash
+from elmer_pipelines.steps import StepResult, report_progress
+from elmer_pipelines.store import documents as store
+from elmer_pipelines.store import knowledge as knowledge_store
+from elmer_pipelines.store import outcomes
+from elmer_pipelines.work import one_by_one, work_through, work_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from elmer_pipelines.documents.model import Document
+    from elmer_pipelines.store.database import Database
+    from elmer_pipelines.store.documents import KnownFile
+
+STEP = "documents"
+_READERS = 2  # files in flight: reading is bound by the processor, and each may hold its limit in memory
+
+
+@dataclass(frozen=True)
+class SourceChanges:
+    """How a source differs from what is stored; `state` stands for its present listing, `unfinished` are files
+    that were noticed but not read to the end (a killed run)."""
+
+    added: int
+    changed: int
+    removed: int
+    unfinished: int
+    state: str
+
+    @property
+    def any(self) -> bool:
+        """Whether a run would have something to do."""
+        return bool(self.added or self.changed or self.removed or self.unfinished)
+
+
+def source_changes(database: Database, workspace_id: str, root: str) -> SourceChanges:
+    """Compare listing and database by path, size and time; nothing is read.
+
+    Raises WorkspaceError when the folder is gone, or lists nothing although it had documents (I3).
+    """
+    listing = _listing(database, workspace_id, root)
+    with database.begin() as connection:
+        known = store.known_files(connection, workspace_id)
+        unfinished = outcomes.count_pending(connection, workspace_id, STEP)
+    return SourceChanges(
+        added=len(listing.keys() - known.keys()),
+        changed=sum(not _same(known[path], listing[path]) for path in listing.keys() & known.keys()),
+        removed=len(known.keys() - listing.keys()),
+        unfinished=unfinished,
+        state=text_hash(canonical_json([[f.path, f.size, f.modified.isoformat()] for f in listing.values()])),
+    )
+
+
+def _listing(database: Database, workspace_id: str, root: str) -> dict[str, SourceFile]:
+    listing = {source.path: source for source in sorted(list_sources(root), key=lambda one: one.path)}
+    if not listing:
+        with database.begin() as connection:
+            had = len(store.known_files(connection, workspace_id))
+        if had:
+            raise WorkspaceError(
+                f"{root} lists no files, but workspace {workspace_id!r} had {had}: nothing was retired. "
+                "Check that the folder is mounted; to empty a workspace on purpose, leave one file in it."
+            )
+    return listing
+
+
+def _same(known: KnownFile, source: SourceFile) -> bool:
+    return known.size == source.size and known.modified == source.modified
+
+
+def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id: str | None = None) -> StepResult:
+    """Read every new or changed file of the workspace into documents, and retire documents whose source is gone.
+
+    A file that can't be read keeps the documents it had and is a failed outcome. Raises WorkspaceError.
+    """
+    listing = _listing(database, workspace_id, root)
+    options = ReadingOptions.of(read_workspace_file(root))
+    hashes = _notice(database, workspace_id, root, listing, options)
+    with database.begin() as connection:
+        vanished = sorted(store.known_files(connection, workspace_id).keys() - listing.keys())
+    wanted = {path: fingerprint(content=hashes[path], options=options.fingerprint()) for path in listing}
+    saved: dict[str, int] = {"documents_saved": 0, "documents_retired": 0}
+    with Reader(options) as reader:
+
+        def read(path: str) -> Callable[[Connection], None]:
+            data = fetch(root, listing[path], options.max_bytes)
+            documents = reader.read(path, data)
+            return partial(_save, workspace_id, path, documents, vanished, saved)
+
+        result = work_through(
+            database, workspace_id, STEP, wanted, one_by_one(read), workers=_READERS, run_id=run_id
+        )
+    _retire_vanished(database, workspace_id, vanished, saved)
+    result.counts.update(saved)
+    return _described(database, workspace_id, result)
+
+
+def _notice(
+    database: Database, workspace_id: str, root: str, listing: dict[str, SourceFile], options: ReadingOptions
+) -> dict[str, str]:
+    """The content hash of every listed file: the stored one where size and time are the same, else computed now."""
+    with database.begin() as connection:
+        known = store.known_files(connection, workspace_id)
+    hashes: dict[str, str] = {}
+    for number, (path, source) in enumerate(listing.items()):
+        before = known.get(path)
+        if before is not None and before.sha256 is not None and _same(before, source):
+            hashes[path] = before.sha256
+            continue
+        hashes[path] = _content_hash(root, source, options.max_bytes)
+        report_progress("listing", number + 1, len(listing))
+        with database.begin() as connection:
+            noted = store.KnownFile(path, source.size, source.modified, hashes[path], options.fingerprint())
+            store.note_file(connection, workspace_id, noted)
+    return hashes
+
+
+def _content_hash(root: str, source: SourceFile, limit: int) -> str:
+    try:
+        return hashlib.sha256(fetch(root, source, limit)).hexdigest()
+    except UnreadableDocument:  # too large or gone again: reading it will say so, once per size and time
+        return f"unread:{source.size}:{source.modified.isoformat()}"
+
+
+def _save(
+    workspace_id: str,
+    path: str,
+    documents: list[Document],
+    vanished: list[str],
+    saved: dict[str, int],
+    connection: Connection,
+) -> None:
+    kept, retired = store.replace_of_file(
+        connection, workspace_id, path, (_version(document) for document in documents), vanished
+    )
+    saved["documents_saved"] += kept
+    saved["documents_retired"] += retired
+
+
+def _version(document: Document) -> store.NewVersion:
+    content = document.content()
+    return store.NewVersion(
+        address=document.address,
+        content_hash=document.content_hash,
+        text_fingerprint=document.text_fingerprint,
+        kind=document.kind,
+        format=document.format,
+        title=document.title,
+        text=document.text,
+        segments=content["segments"],
+        people=content["people"],
+        metadata=content["metadata"],
+        occurred_at=document.occurred_at,
+    )
+
+
+def _retire_vanished(database: Database, workspace_id: str, vanished: list[str], saved: dict[str, int]) -> None:
+    """After all files are read, so that a moved file's documents have been continued under their new address."""
+    if not vanished:
+        return
+    with database.begin() as connection:
+        gone = store.live_ids_of_files(connection, workspace_id, vanished)
+        store.retire(connection, workspace_id, gone)
+        store.forget_files(connection, workspace_id, vanished)
+    saved["documents_retired"] += len(gone)
+
+
+def _described(database: Database, workspace_id: str, result: StepResult) -> StepResult:
+    with database.begin() as connection:
+        found = store.counts(connection, workspace_id)
+        failed = outcomes.failures(connection, workspace_id, STEP)
+    result.counts.update({"documents": found["live"], "retired": found["retired"], "files": found["files"]})
+    result.counts["files_failed"] = len(failed)
+    result.tables["Files that can't be read"] = [
+        {"file": row["record_id"], "why": row["error_kind"], "message": row["message"], "next": row["next_step"]}
+        for row in failed[:20]
+    ]
+    return result
+
+
+def ingest_knowledge(database: Database, workspace_id: str, root: str, *, run_id: str | None = None) -> StepResult:
+    """Make the texts in the folder `knowledge/` the workspace's knowledge; a text that is gone is dropped."""
+    texts = sorted(read_knowledge(root), key=lambda one: one.path)
+    rows = [{"path": one.path, "kind": one.kind, "title": one.title, "text": one.text} for one in texts]
+
+    def save(connection: Connection) -> StepResult:
+        knowledge_store.replace(connection, workspace_id, rows)
+        return StepResult("knowledge")
+
+    result = work_whole(database, workspace_id, "knowledge", fingerprint(texts=rows), save, run_id=run_id)
+    result.counts["texts"] = len(rows)
+    result.tables["Knowledge"] = [{"kind": row["kind"], "title": row["title"], "file": row["path"]} for row in rows]
+    return result

@@ -1,0 +1,133 @@
+"""PDF, DOCX, PPTX and HTML through markitdown's converters (no plugins). Runs in the worker: see isolation.py.
+
+Archives have been checked by guards.py before they come here.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from elmer_pipelines.documents.decoding import decode
+from elmer_pipelines.documents.guards import broken, clean_text, clean_value, encrypted
+from elmer_pipelines.documents.moments import parse_moment
+from elmer_pipelines.documents.plain import text_document
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from elmer_pipelines.documents.model import Document
+    from elmer_pipelines.documents.options import ReadingOptions
+
+# text as people wrote it: no escapes, no marks of emphasis, no addresses behind links
+_AS_WRITTEN: dict[str, Any] = {
+    "escape_asterisks": False,
+    "escape_underscores": False,
+    "escape_misc": False,
+    "strong_em_symbol": "",
+    "strip": ["a", "img"],
+}
+_META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset=[\"']?([A-Za-z0-9_-]{2,40})", re.IGNORECASE)
+_HIDDEN = re.compile(r"<(script|style|template|noscript)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_SLIDE = re.compile(r"[ \t]*<!-- Slide number: \d+ -->[ \t]*")
+_PICTURE = re.compile(r"^!\[[^\]\n]*\]\([^)\n]*\)[ \t]*$", re.MULTILINE)
+_PAGE_NUMBER = re.compile(r"^[ \t]*(?:Page[ \t]+)?\d{1,4}(?:[ \t]*(?:/|of)[ \t]*\d{1,4})?[ \t]*$", re.MULTILINE)
+_STARTS_ANEW = re.compile(r"[ \t]*(?:[-*•‣▪●|#>]|\d{1,3}[.)][ \t]|[\[(]?\d{1,2}:\d\d|[^\n:]{1,40}[:：](?:[ \t]|$))")
+_OUR_UNDERLINE = re.compile(r"</?u>")
+
+
+def read_html(path: str, data: bytes, options: ReadingOptions) -> list[Document]:
+    """One document of an HTML file, scripts and other hidden parts dropped."""
+    from markitdown.converters import HtmlConverter
+
+    found = _META_CHARSET.search(data[:4096])
+    try:
+        source = clean_text(data.decode(found[1].decode("ascii"))) if found else decode(path, data)
+    except (LookupError, UnicodeDecodeError):
+        source = decode(path, data)
+    result = HtmlConverter().convert_string(_HIDDEN.sub("", source), **_AS_WRITTEN)
+    title = clean_value(result.title)[:300] if result.title else None
+    return [text_document(path, _tidy(result.markdown), form="html", title=title)]
+
+
+def read_docx(path: str, data: bytes, options: ReadingOptions) -> list[Document]:
+    """One document of a Word file."""
+    from markitdown import StreamInfo
+    from markitdown.converters import DocxConverter
+
+    converter: Any = DocxConverter  # its constructor has no annotations
+    result = converter().convert(io.BytesIO(data), StreamInfo(extension=".docx"), **_AS_WRITTEN)
+    title, created = _office_properties(data)
+    document = text_document(path, _tidy(result.markdown), form="docx", title=title)
+    return [_dated(document, created)]
+
+
+def read_pptx(path: str, data: bytes, options: ReadingOptions) -> list[Document]:
+    """One document of a presentation: slides in order with their notes."""
+    from markitdown import StreamInfo
+    from markitdown.converters import PptxConverter
+
+    converter: Any = PptxConverter  # its constructor has no annotations
+    result = converter().convert(io.BytesIO(data), StreamInfo(extension=".pptx"), **_AS_WRITTEN)
+    text = _PICTURE.sub("", _SLIDE.sub("", result.markdown.replace("\v", "\n")))
+    title, created = _office_properties(data)
+    return [_dated(text_document(path, _tidy(text), form="pptx", title=title), created)]
+
+
+def read_pdf(path: str, data: bytes, options: ReadingOptions) -> list[Document]:
+    """One document of a PDF: lines joined to paragraphs, page numbers dropped."""
+    from markitdown import StreamInfo
+    from markitdown.converters import PdfConverter
+    from pdfminer.pdfdocument import PDFEncryptionError, PDFPasswordIncorrect
+    from pdfminer.psexceptions import PSException
+
+    try:
+        result = PdfConverter().convert(io.BytesIO(data), StreamInfo(extension=".pdf"))
+    except (PDFPasswordIncorrect, PDFEncryptionError) as error:
+        raise encrypted(path, "a PDF") from error
+    except PSException as error:
+        raise broken(path, "a PDF", error or type(error).__name__) from error
+    pages = [_PAGE_NUMBER.sub("", page) for page in clean_text(result.markdown).split("\f")]
+    return [text_document(path, _tidy("\n\n".join(_unwrapped(page) for page in pages)), form="pdf")]
+
+
+def _unwrapped(page: str) -> str:
+    """Lines of a paragraph joined by spaces; list items, rows, headings and turns keep their own line."""
+    blocks = []
+    for block in re.split(r"\n[ \t]*\n", page):
+        lines: list[str] = []
+        for line in block.split("\n"):
+            if lines and line.strip() and not _STARTS_ANEW.match(line) and not lines[-1].startswith("|"):
+                lines[-1] = f"{lines[-1].rstrip()} {line.strip()}"
+            else:
+                lines.append(line.rstrip())
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _tidy(text: str) -> str:
+    text = _OUR_UNDERLINE.sub("", clean_text(text)).replace("\f", "\n\n")
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)).strip()
+
+
+def _office_properties(data: bytes) -> tuple[str | None, datetime | None]:
+    """Title and date of creation from the file's core properties, None where they say nothing."""
+    import zipfile
+
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            root: Any = fromstring(archive.read("docProps/core.xml"))
+    except (KeyError, ParseError, ValueError):
+        return None, None
+    values = {element.tag.rsplit("}", 1)[-1]: element.text for element in root}
+    title = clean_value(values.get("title") or "")[:300]
+    templates = {"PowerPoint Presentation", "Word Document"}
+    return (title if title not in templates else "") or None, parse_moment(values.get("created"))
+
+
+def _dated(document: Document, created: datetime | None) -> Document:
+    fields = {name: document.__dict__[name] for name in document.__dataclass_fields__}
+    return type(document)(**{**fields, "occurred_at": document.occurred_at or created})

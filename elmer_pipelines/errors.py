@@ -1,0 +1,74 @@
+"""Every error Elmer raises on purpose.
+
+    ElmerError
+    ├── SettingsError        a setting is unknown, malformed or missing
+    ├── DatabaseError        the database can't be reached, started or migrated
+    ├── WorkspaceError       an unknown workspace, or a workspace.toml that can't be read
+    ├── NotFoundError        no record has the id that was asked for
+    ├── RecordError          one record failed; the others go on, and this becomes its outcome row
+    │   ├── UnreadableDocument   a source file was refused or can't be read
+    │   └── ModelFault           a model did not give a usable answer
+    └── CitationError        an artifact cites what is not a signal of its project
+
+A message says what happened, to which record, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class ElmerError(Exception):
+    """Base of all errors raised on purpose; `str()` is fit to be shown to a person."""
+
+
+class SettingsError(ElmerError):
+    """A setting is unknown, malformed or missing; the message names the variable, never its value."""
+
+
+class DatabaseError(ElmerError):
+    """The database can't be reached, started or brought to the newest schema."""
+
+
+class WorkspaceError(ElmerError):
+    """The workspace is not registered, its folder is gone, or its workspace.toml can't be read."""
+
+
+class NotFoundError(ElmerError):
+    """No record of this workspace has the id that was asked for."""
+
+
+class CitationError(ElmerError):
+    """An artifact cites an id that is not a signal of its project."""
+
+
+class RecordError(ElmerError):
+    """One record failed: `kind` is a short word to group by, `next_step` what a person can do about it.
+
+    `retryable` says whether the same attempt may succeed later without anybody changing anything.
+    """
+
+    def __init__(self, kind: str, message: str, *, next_step: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.next_step = next_step
+        self.retryable = retryable
+
+
+class UnreadableDocument(RecordError):
+    """A source file can't become a document.
+
+    Kinds: empty, oversized, encrypted, broken, zip_bomb, binary, unknown_format, unsafe_path, timeout, no_text.
+    """
+
+
+class ModelFault(RecordError):
+    """A model did not give a usable answer.
+
+    Kinds: auth, permission, not_found, quota, rate_limit, overloaded, timeout, connection, too_large,
+    refusal, truncated, schema, bad_payload, http_NNN. `retry_after` is in seconds where the service gave one.
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, next_step: str, retryable: bool, retry_after: float | None = None
+    ) -> None:
+        super().__init__(kind, message, next_step=next_step, retryable=retryable)
+        self.retry_after = retry_after

@@ -1,0 +1,162 @@
+"""Claude over the Messages API with structured output. No prompt and no cache here: see `recorded.py`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.models import faults
+from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
+from elmer_pipelines.models.retrying import Retrying
+
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+
+_SERVICE = "Anthropic"
+ASKS = 2  # an answer that came but is broken is asked for once more
+
+
+class AnthropicText:
+    """A TextModel on one Claude model; one client, built on first use, safe for many threads.
+
+    `base_url` has no `/v1`; None leaves it to the SDK. `timeout` is in seconds per read. Raises SettingsError on an
+    empty key. `raw` and `parse` are the two halves of `answer`, for whoever stores what came before using it.
+    """
+
+    provider = "anthropic"
+
+    def __init__(
+        self,
+        model: str,
+        api_key: str,
+        base_url: str | None = None,
+        timeout: float = 120.0,
+        http_client: httpx2.Client | None = None,
+        *,
+        retrying: Retrying | None = None,
+    ) -> None:
+        if not api_key.strip():
+            raise SettingsError("ANTHROPIC_API_KEY is empty. Set it in .env.local, or unset it to use local models.")
+        self._model = model
+        self._key = api_key.strip()
+        self._base_url = base_url
+        self._timeout = timeout
+        self._http_client = http_client
+        self._retrying = retrying or Retrying()
+        self._lock = threading.Lock()
+        self._client: anthropic.Anthropic | None = None
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    def __repr__(self) -> str:
+        return f"AnthropicText({self._model!r})"
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
+        """One validated answer, asked for once more where it came and was broken. Raises ModelFault."""
+        for _ in range(ASKS - 1):
+            raw = self.raw(prompt, schema)
+            try:
+                return self.parse(raw, schema)
+            except ModelFault as fault:
+                if not fault.retryable:
+                    raise
+        return self.parse(self.raw(prompt, schema), schema)
+
+    def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
+        """What the service sent for the prompt: whole, metered, not yet trusted. Raises ModelFault."""
+        import anthropic
+
+        shape = anthropic.transform_schema(schema)
+        return self._retrying.call(lambda: self._send(prompt, shape))
+
+    def _send(self, prompt: Prompt, shape: dict[str, Any]) -> RawAnswer:
+        config: Any = {"effort": prompt.effort, "format": {"type": "json_schema", "schema": shape}}
+        try:
+            response = self._connected().messages.with_raw_response.create(
+                model=self._model,
+                max_tokens=prompt.max_tokens,
+                system=[{"type": "text", "text": prompt.instructions, "cache_control": {"type": "ephemeral"}}],
+                messages=[{"role": "user", "content": prompt.material}],
+                output_config=config,
+            )
+            body = response.text()
+            message = _message(body)
+            limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
+            return RawAnswer(body, _usage(message["usage"]), self._model, response.request_id, {"limits": limits})
+        except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
+            # `from None`: a cause printed in a traceback could show the key the service echoed.
+            raise faults.classify(error, _SERVICE, secret=self._key) from None
+
+    def parse(self, raw: RawAnswer, schema: type[Answer]) -> Answer:
+        """The answer inside what was sent. Raises ModelFault: refusal, truncated, schema, bad_payload."""
+        try:
+            message = _message(raw.body)
+        except ValueError as error:
+            raise faults.classify(error, _SERVICE) from None
+        reason = message.get("stop_reason")
+        if reason == "refusal":
+            category = (message.get("stop_details") or {}).get("category") or "no category given"
+            raise faults.fault("refusal", f"{raw.model} declined to answer ({category}).", retryable=False)
+        if reason in ("max_tokens", "model_context_window_exceeded", None):
+            why = reason or "it broke off without a reason"
+            raise faults.fault("truncated", f"The answer of {raw.model} is cut off ({why}).", retryable=reason is None)
+        text = "".join(str(block.get("text", "")) for block in message["content"] if block.get("type") == "text")
+        try:
+            return schema.model_validate_json(text)
+        except ValidationError as error:
+            raise faults.schema_fault(error, raw.model) from None
+
+    def _connected(self) -> anthropic.Anthropic:
+        with self._lock:
+            if self._client is None:
+                import anthropic
+                import httpx2
+
+                self._client = anthropic.Anthropic(
+                    api_key=self._key,
+                    base_url=self._base_url,
+                    timeout=httpx2.Timeout(self._timeout, connect=min(5.0, self._timeout)),
+                    max_retries=0,  # the SDK would obey a retry-after of hours
+                    http_client=self._http_client,
+                )
+            return self._client
+
+
+def _message(body: str) -> dict[str, Any]:
+    """The message in a body, read without the SDK, which would accept `{}` and turn HTML into a string."""
+    message = json.loads(body)
+    if not isinstance(message, dict) or not isinstance(message.get("usage"), dict):
+        raise ValueError("the body is no message with usage")
+    blocks = message.get("content")
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise ValueError("the message has no content")
+    return message
+
+
+def _usage(counted: dict[str, Any]) -> Usage:
+    def count(name: str) -> int:
+        value = counted.get(name) or 0
+        if not isinstance(value, int) or value < 0:
+            raise ValueError(f"usage.{name} is no count")
+        return value
+
+    return Usage(
+        input_tokens=count("input_tokens"),
+        output_tokens=count("output_tokens"),
+        cache_read_tokens=count("cache_read_input_tokens"),
+        cache_write_tokens=count("cache_creation_input_tokens"),
+    )

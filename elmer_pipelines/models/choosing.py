@@ -1,0 +1,52 @@
+"""Which models an installation uses: the services where there is a key, else the ones of this machine."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Literal
+
+from elmer_pipelines.models.aliases import resolve
+
+if TYPE_CHECKING:
+    from elmer_pipelines.models.anthropic_text import AnthropicText
+    from elmer_pipelines.models.local_embeddings import LocalEmbeddings
+    from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
+    from elmer_pipelines.settings import Settings
+
+Purpose = Literal["extract", "classify", "generate"]
+_log = logging.getLogger(__name__)
+
+
+def is_local(model: str) -> bool:
+    """Whether a model's name is of one that runs on this machine."""
+    return model.startswith("local/")
+
+
+def model_name(settings: Settings, purpose: Purpose) -> str:
+    """The Claude model set for a purpose; a retired name is replaced, and the log says so."""
+    name, warning = resolve(getattr(settings, f"model_{purpose}"))
+    if warning:
+        _log.warning("%s", warning)
+    return name
+
+
+def text_model(settings: Settings, purpose: Purpose) -> AnthropicText | None:
+    """The Claude model set for a purpose; None without ANTHROPIC_API_KEY."""
+    if settings.anthropic_api_key is None:
+        return None
+    from elmer_pipelines.models.anthropic_text import AnthropicText
+
+    key = settings.anthropic_api_key.get_secret_value()
+    return AnthropicText(model_name(settings, purpose), key, settings.anthropic_base_url)
+
+
+def embedding_model(settings: Settings) -> OpenAIEmbeddings | LocalEmbeddings:
+    """OpenAI's model with OPENAI_API_KEY, else the one whose weights ship with a package."""
+    if settings.openai_api_key is None:
+        from elmer_pipelines.models.local_embeddings import LocalEmbeddings
+
+        return LocalEmbeddings()
+    from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
+
+    key = settings.openai_api_key.get_secret_value()
+    return OpenAIEmbeddings(settings.model_embed, api_key=key, base_url=settings.openai_base_url)

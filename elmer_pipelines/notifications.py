@@ -1,0 +1,44 @@
+"""What an installation tells its people: one JSON line per event in ELMER_HOME/notifications.jsonl.
+
+Where else a notification goes is a connector's matter.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elmer_pipelines.settings import Settings
+
+FILE = "notifications.jsonl"
+_LOG = logging.getLogger(__name__)
+
+
+def notify(settings: Settings, kind: str, workspace_id: str | None, message: str, **details: Any) -> dict[str, Any]:
+    """Append one notification and log it; returns it as written. `details` must be JSON values.
+
+    Lines are written in one call in append mode, so that processes don't mix theirs.
+    """
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kind": kind,
+        "workspace": workspace_id,
+        "message": message,
+        **details,
+    }
+    settings.home_folder.mkdir(parents=True, exist_ok=True)
+    with (settings.home_folder / FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    _LOG.warning("%s: %s", kind, message)
+    return line
+
+
+def notifications(settings: Settings) -> list[dict[str, Any]]:
+    """Every notification, oldest first."""
+    file = settings.home_folder / FILE
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

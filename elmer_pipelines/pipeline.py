@@ -1,0 +1,285 @@
+"""The steps in their order, each one call: what assets, the command and tests use to bring a workspace up to date.
+
+No step's work is here, only which models and settings it is given.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from elmer_pipelines.documents.ingest import SourceChanges, ingest_documents, ingest_knowledge, source_changes
+from elmer_pipelines.documents.workspace_file import WorkspaceFile, read_workspace_file
+from elmer_pipelines.ledger import Ledger
+from elmer_pipelines.models.choosing import Purpose, embedding_model, is_local, text_model
+from elmer_pipelines.models.recorded import CallContext, Recorded, RecordedEmbeddings
+from elmer_pipelines.store import projects as project_store
+from elmer_pipelines.store import signals as signal_store
+from elmer_pipelines.store import workspaces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from elmer_pipelines.models.anthropic_text import AnthropicText
+    from elmer_pipelines.models.protocols import EmbeddingModel, TextModel
+    from elmer_pipelines.settings import Settings
+    from elmer_pipelines.signals.model import Extractor
+    from elmer_pipelines.steps import StepResult
+    from elmer_pipelines.store.database import Database
+
+_LOCAL_CHUNK = 200  # documents handed to the local extractor at once
+_CALLS_AT_ONCE = 8
+
+STEPS = (
+    "documents",
+    "knowledge",
+    "signals",
+    "signal_embeddings",
+    "duplicate_signals",
+    "signal_clusters",
+    "cluster_themes",
+    "cluster_trends",
+    "projects",
+    "project_embeddings",
+    "signal_classifications",
+    "initiatives",
+    "research_briefs",
+    "prds",
+)
+
+
+class Pipeline:
+    """One installation's steps; each takes a workspace's id and returns what it did.
+
+    Models are made once and shared by threads. Every step raises WorkspaceError for an unknown workspace; what concerns
+    single records becomes their outcome and is counted in the result.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self._guard = threading.Lock()
+        self._embedder: EmbeddingModel | None = None
+        self._text_models: dict[Purpose, AnthropicText | None] = {}
+        self._local_extractor: Extractor | None = None
+
+    def root(self, workspace_id: str) -> str:
+        """The workspace's folder. Raises WorkspaceError."""
+        with self.database.begin() as connection:
+            return workspaces.get(connection, workspace_id).root
+
+    def workspace_file(self, workspace_id: str) -> WorkspaceFile:
+        """The workspace's own settings. Raises WorkspaceError."""
+        return read_workspace_file(self.root(workspace_id))
+
+    def changes(self, workspace_id: str) -> SourceChanges:
+        """How the workspace's folder differs from what is stored. Raises WorkspaceError."""
+        return source_changes(self.database, workspace_id, self.root(workspace_id))
+
+    def run(self, step: str, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """One of STEPS by its name."""
+        if step not in STEPS:
+            raise ValueError(f"no step {step!r}; there are {', '.join(STEPS)}")
+        work: Callable[..., StepResult] = getattr(self, step)
+        return work(workspace_id, run_id=run_id)
+
+    def documents(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """Files into documents."""
+        return ingest_documents(self.database, workspace_id, self.root(workspace_id), run_id=run_id)
+
+    def knowledge(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """The workspace's background texts."""
+        return ingest_knowledge(self.database, workspace_id, self.root(workspace_id), run_id=run_id)
+
+    def signals(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """Documents into placed signals."""
+        from elmer_pipelines.signals.extraction import extract_signals
+
+        ledger = self._ledger(workspace_id, "signals", run_id)
+        extractor = self.extractor(ledger)
+        local = is_local(extractor.name)
+        began = time.monotonic()
+        result = extract_signals(
+            self.database,
+            workspace_id,
+            extractor,
+            chunk=_LOCAL_CHUNK if local else 1,
+            workers=2 if local else _CALLS_AT_ONCE,
+            run_id=run_id,
+        )
+        if local and result.done:
+            ledger.note_local(extractor.name, result.done, time.monotonic() - began)
+        result.counts["extractor"] = extractor.name
+        return _accounted(result, ledger)
+
+    def signal_embeddings(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """A vector for every live signal."""
+        with self.database.begin() as connection:
+            hashes = signal_store.live_texts(connection, workspace_id)
+
+        def texts(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+            return signal_store.verbatims(connection, workspace_id, ids)
+
+        return self._embed("signal_embeddings", workspace_id, hashes, texts, run_id)
+
+    def project_embeddings(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """A vector for every project."""
+        with self.database.begin() as connection:
+            projects = {one.id: one for one in project_store.live(connection, workspace_id)}
+        hashes = {one.id: one.text_hash for one in projects.values()}
+
+        def chosen(_: Connection, ids: Sequence[str]) -> dict[str, str]:
+            return {one: projects[one].text for one in ids}
+
+        return self._embed("project_embeddings", workspace_id, hashes, chosen, run_id)
+
+    def _embed(
+        self,
+        step: str,
+        workspace_id: str,
+        hashes: dict[str, str],
+        texts: Callable[[Connection, Sequence[str]], dict[str, str]],
+        run_id: str | None,
+    ) -> StepResult:
+        from elmer_pipelines.signals.embedding import embed_records
+
+        ledger = self._ledger(workspace_id, step, run_id)
+        embedder = self.recorded_embedder(ledger)
+        began = time.monotonic()
+        result = embed_records(self.database, workspace_id, step, hashes, texts, embedder, run_id=run_id)
+        if is_local(embedder.model) and result.done:
+            ledger.note_local(embedder.model, result.done, time.monotonic() - began)
+        return _accounted(result, ledger)
+
+    def duplicate_signals(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """Groups of signals that say the same."""
+        from elmer_pipelines.clusters.clustering import find_duplicates
+
+        return find_duplicates(self.database, workspace_id, self.embedder, run_id=run_id)
+
+    def signal_clusters(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """Signals grouped by need, under ids that last."""
+        from elmer_pipelines.clusters.clustering import cluster_signals
+
+        return cluster_signals(self.database, workspace_id, self.embedder, run_id=run_id)
+
+    def cluster_themes(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """A name and a summary for every cluster."""
+        from elmer_pipelines.clusters.naming import name_clusters
+
+        ledger = self._ledger(workspace_id, "cluster_themes", run_id)
+        model = self.text_model("generate", ledger)
+        return _accounted(name_clusters(self.database, workspace_id, model, run_id=run_id), ledger)
+
+    def cluster_trends(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """How often each cluster was heard, by week."""
+        from elmer_pipelines.clusters.clustering import follow_trends
+
+        return follow_trends(self.database, workspace_id, run_id=run_id)
+
+    def projects(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """The projects that workspace.toml names."""
+        from elmer_pipelines.projects.named import run_projects
+
+        return run_projects(self.database, workspace_id, self.root(workspace_id), run_id=run_id)
+
+    def signal_classifications(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """Signals linked to projects."""
+        from elmer_pipelines.signals.classification import classify_signals
+
+        ledger = self._ledger(workspace_id, "signal_classifications", run_id)
+        model = self.text_model("classify", ledger)
+        result = classify_signals(self.database, workspace_id, self.embedder, model, run_id=run_id)
+        return _accounted(result, ledger)
+
+    def initiatives(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """Clusters that become projects."""
+        from elmer_pipelines.projects.initiatives import decide_initiatives
+
+        automation = self.workspace_file(workspace_id).automation
+        return decide_initiatives(self.database, workspace_id, automation, self.embedder.scale, run_id=run_id)
+
+    def research_briefs(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """A research brief for every project with evidence."""
+        from elmer_pipelines.artifacts.briefs import write_research_briefs
+
+        ledger = self._ledger(workspace_id, "research_briefs", run_id)
+        model = self.text_model("generate", ledger)
+        result = write_research_briefs(self.database, workspace_id, model, self.artifact_folder, run_id=run_id)
+        return _accounted(result, ledger)
+
+    def prds(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
+        """A PRD for every project with enough evidence."""
+        from elmer_pipelines.artifacts.prds import write_prds
+
+        ledger = self._ledger(workspace_id, "prds", run_id)
+        model = self.text_model("generate", ledger)
+        enough = self.workspace_file(workspace_id).automation.prd_signals
+        result = write_prds(
+            self.database, workspace_id, model, self.artifact_folder, minimum_signals=enough, run_id=run_id
+        )
+        return _accounted(result, ledger)
+
+    @property
+    def artifact_folder(self) -> str:
+        """Where artifacts are written: an absolute path or an fsspec URL."""
+        return self.settings.place(self.settings.context_path)
+
+    def extractor(self, ledger: Ledger | None = None) -> Extractor:
+        """Claude where there is a key, else the local heuristic."""
+        model = self.text_model("extract", ledger)
+        if model is not None:
+            from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
+
+            return ClaudeExtractor(model)
+        if self._local_extractor is None:
+            from elmer_pipelines.signals.local_extractor import LocalExtractor
+
+            self._local_extractor = LocalExtractor()
+        return self._local_extractor
+
+    @property
+    def embedder(self) -> EmbeddingModel:
+        """The model whose vectors are used; for reading vectors and scales, not for sending texts."""
+        return self.recorded_embedder(None)
+
+    def recorded_embedder(self, ledger: Ledger | None) -> EmbeddingModel:
+        """The embedding model in use, its calls in the ledger where it is a service."""
+        from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
+
+        with self._guard:
+            if self._embedder is None:
+                self._embedder = embedding_model(self.settings)
+        if ledger is not None and isinstance(self._embedder, OpenAIEmbeddings):
+            return RecordedEmbeddings(self._embedder, ledger, ledger.context)
+        return self._embedder
+
+    def text_model(self, purpose: Purpose, ledger: Ledger | None = None) -> TextModel | None:
+        """The Claude model set for this purpose, its calls in the ledger; None without a key."""
+        with self._guard:
+            if purpose not in self._text_models:
+                self._text_models[purpose] = text_model(self.settings, purpose)
+        model = self._text_models[purpose]
+        return model if model is None or ledger is None else Recorded(model, ledger, ledger.context)
+
+    def close(self) -> None:
+        """Give back the models' connections and the database's."""
+        for client in (*self._text_models.values(), self._embedder):
+            close = getattr(client, "close", None)
+            if close is not None:
+                close()
+        self.database.close()
+
+    def _ledger(self, workspace_id: str, step: str, run_id: str | None) -> Ledger:
+        return Ledger(self.database, CallContext(workspace_id, step, run_id))
+
+
+def _accounted(result: StepResult, ledger: Ledger) -> StepResult:
+    result.model_calls = ledger.calls
+    result.cost_usd = ledger.cost_usd
+    if ledger.unpriced:
+        result.counts["calls_without_a_known_price"] = ledger.unpriced
+    return result

@@ -1,0 +1,220 @@
+"""The step `signal_classifications`: which named project a signal belongs to, in two tiers.
+
+Similarity decides what is clear; between the thresholds a small model does, or, without one, shared words. Only named
+projects are candidates: an initiative's signals come from its cluster, and classifying to what the last run made would
+give every run new work. Links made by a person are never touched (see `store/projects.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field
+
+from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.ids import fingerprint
+from elmer_pipelines.models.prompts import envelope, load_prompt
+from elmer_pipelines.models.protocols import Prompt
+from elmer_pipelines.signals import shared_words
+from elmer_pipelines.store import projects as store
+from elmer_pipelines.store.projects import Candidate, Classification, Project
+from elmer_pipelines.work import Finished, as_record_error, work_through
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from elmer_pipelines.models.prompts import PromptFile
+    from elmer_pipelines.models.protocols import EmbeddingModel, SimilarityScale, TextModel
+    from elmer_pipelines.steps import StepResult
+    from elmer_pipelines.store.database import Database
+
+STEP = "signal_classifications"
+MIN_CHARS = 10  # shorter words say too little to classify (the rule is Elmer's; `store/projects.py` applies it)
+_LOGIC = 1
+_CANDIDATES = 5  # the projects a verification is shown; below the fifth nearest none was ever near
+_CHUNK_LOCAL, _CHUNK_MODEL = 1_000, 16  # many at once where nothing waits; few where each may wait for a model
+_PROMPT = Path(__file__).parent / "prompts" / "classify_signal.md"
+_LOCAL = "local/shared-words-1"
+
+
+class Verification(BaseModel):
+    """A model's answer about one signal."""
+
+    project_id: str | None = Field(description="id of the project it belongs to, or null")
+    reason: str = Field(description="one sentence")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """All that decides: the projects, the similarity scale, and who verifies what lies between."""
+
+    projects: tuple[Project, ...]
+    scale: SimilarityScale
+    embedder: str
+    text_model: TextModel | None
+
+    @cached_property
+    def prompt(self) -> PromptFile:
+        """The verification's instructions."""
+        return load_prompt(_PROMPT)
+
+    @cached_property
+    def by_id(self) -> dict[str, Project]:
+        """The projects by id."""
+        return {one.id: one for one in self.projects}
+
+    @cached_property
+    def words(self) -> dict[str, frozenset[str]]:
+        """What is distinctive in each project's words."""
+        return shared_words.distinctive({one.id: one.text for one in self.projects})
+
+    @cached_property
+    def names(self) -> dict[str, frozenset[str]]:
+        """What is distinctive in each project's name."""
+        return {one.id: shared_words.stems(one.name) & self.words[one.id] for one in self.projects}
+
+    @cached_property
+    def logic(self) -> str:
+        """Changes whenever the same signal could be decided otherwise."""
+        model = self.text_model
+        verified_by = _LOCAL if model is None else [model.model, self.prompt.instructions]
+        projects = [[one.id, one.text_hash] for one in sorted(self.projects, key=lambda one: one.id)]
+        thresholds = [self.scale.link, self.scale.unrelated]
+        return fingerprint(
+            rules=_LOGIC, projects=projects, thresholds=thresholds, embedder=self.embedder, by=verified_by
+        )
+
+
+def classify_signals(
+    database: Database,
+    workspace_id: str,
+    embedder: EmbeddingModel,
+    text_model: TextModel | None,
+    *,
+    run_id: str | None = None,
+) -> StepResult:
+    """Decide about every live signal that has a vector and whose words, projects or rules changed.
+
+    Counts: the verdicts of all live signals; signals and projects still without a vector, which wait for theirs.
+    """
+    with database.begin() as connection:
+        named = store.live(connection, workspace_id, "named")
+        ready = store.with_vectors(connection, workspace_id, embedder.model, named)
+        inputs = store.unclassified_inputs(connection, workspace_id, embedder.model)
+    judge = Judge(tuple(ready), embedder.scale, embedder.model, text_model)
+    wanted = {
+        signal_id: fingerprint(logic=judge.logic, words=words, interpretation=interpretation)
+        for signal_id, words, interpretation, has_vector, too_short in inputs
+        if has_vector or too_short
+    }
+    local = text_model is None
+    result = work_through(
+        database,
+        workspace_id,
+        STEP,
+        wanted,
+        partial(_classify, database, workspace_id, judge),
+        chunk=_CHUNK_LOCAL if local else _CHUNK_MODEL,
+        workers=2 if local else 8,
+        run_id=run_id,
+    )
+    with database.begin() as connection:
+        result.counts.update(store.verdicts(connection, workspace_id))
+    result.counts["signals_without_embedding"] = len(inputs) - len(wanted)
+    result.counts["projects_without_embedding"] = len(named) - len(ready)
+    return result
+
+
+def _classify(database: Database, workspace_id: str, judge: Judge, signal_ids: Sequence[str]) -> list[Finished]:
+    with database.begin() as connection:
+        found = store.nearest(connection, workspace_id, judge.embedder, signal_ids, judge.projects, _CANDIDATES)
+    finished = [_finish(workspace_id, judge, one) for one in found]
+    gone = set(signal_ids) - {one.signal_id for one in found}  # deleted meanwhile: there is nothing to save
+    return finished + [Finished(signal_id) for signal_id in sorted(gone)]
+
+
+def _finish(workspace_id: str, judge: Judge, candidate: Candidate) -> Finished:
+    try:
+        decided = decide(judge, candidate)
+    except Exception as error:  # noqa: BLE001 - I8: a verification that fails is that record's outcome, not a guess
+        return Finished(candidate.signal_id, error=as_record_error(error))
+    return Finished(candidate.signal_id, lambda c: store.save_classification(c, workspace_id, decided))
+
+
+def decide(judge: Judge, candidate: Candidate) -> Classification:
+    """The verdict on one signal: too_short, linked, new_initiative or unsure. Raises ModelFault."""
+    signal_id, scale = candidate.signal_id, judge.scale
+    if len(candidate.verbatim.strip(" \t\r\n")) < MIN_CHARS:
+        reason = f"Fewer than {MIN_CHARS} characters say too little."
+        return Classification(signal_id, "too_short", reason, "rule")
+    if not candidate.projects:
+        return Classification(signal_id, "new_initiative", "The workspace names no project.", "rule")
+    nearest, similarity = candidate.projects[0]
+    if similarity >= scale.link:
+        reason = f"Similarity {similarity:.2f} reaches {scale.link:.2f}, from which {judge.embedder} means the same."
+        return Classification(signal_id, "linked", reason, judge.embedder, nearest, similarity)
+    if similarity < scale.unrelated:
+        reason = f"The nearest project's similarity, {similarity:.2f}, is under {scale.unrelated:.2f}: unrelated."
+        return Classification(signal_id, "new_initiative", reason, judge.embedder, None, similarity)
+    between = [(project, how) for project, how in candidate.projects if how >= scale.unrelated]
+    if judge.text_model is None:
+        return _by_words(judge, candidate, between)
+    return _verified(judge, judge.text_model, candidate, between)
+
+
+def _verified(judge: Judge, model: TextModel, candidate: Candidate, between: list[tuple[str, float]]) -> Classification:
+    prompt = Prompt(
+        judge.prompt.name, judge.prompt.version, judge.prompt.instructions,
+        _material(judge, candidate, between), max_tokens=4_000,
+    )  # fmt: skip
+    answer = model.answer(prompt, Verification)
+    similarity = dict(between)
+    if answer.project_id is None:
+        return Classification(
+            candidate.signal_id, "new_initiative", answer.reason, model.model, None, between[0][1], "verified"
+        )
+    if answer.project_id not in similarity:
+        raise ModelFault(
+            "schema",
+            f"{model.model} put signal {candidate.signal_id} into a project that was not among those it was shown.",
+            next_step="The next run asks again; if it stays so, choose another model with ELMER_MODEL_CLASSIFY.",
+            retryable=True,
+        )
+    return Classification(
+        candidate.signal_id, "linked", answer.reason, model.model, answer.project_id,
+        similarity[answer.project_id], "verified",
+    )  # fmt: skip
+
+
+def _material(judge: Judge, candidate: Candidate, between: list[tuple[str, float]]) -> str:
+    parts = [envelope("signal", candidate.verbatim)]
+    if candidate.interpretation:
+        parts.append(envelope("interpretation", candidate.interpretation))
+    parts += [envelope("project", judge.by_id[project].text, id=project) for project, _ in between]
+    return "\n".join(parts)
+
+
+def _by_words(judge: Judge, candidate: Candidate, between: list[tuple[str, float]]) -> Classification:
+    """Linked when it shares a telling word of the project's name, or two of its text; else unsure.
+
+    In the upper half between the thresholds one shared word of the text is enough.
+    """
+    said = shared_words.stems(f"{candidate.verbatim}\n{candidate.interpretation or ''}")
+    middle = (judge.scale.link + judge.scale.unrelated) / 2
+    for project, similarity in between:
+        shared = sorted(said & judge.words[project])
+        enough = 1 if similarity >= middle or said & judge.names[project] else 2
+        if len(shared) >= enough:
+            reason = (
+                f"Similarity {similarity:.2f} leaves it open; it shares {', '.join(shared[:5])} with the project. "
+                "Compared by words, without a language model."
+            )
+            return Classification(candidate.signal_id, "linked", reason, _LOCAL, project, similarity, "verified")
+    reason = (
+        f"Similarity {between[0][1]:.2f} leaves it open, and it shares too few telling words with any project. "
+        "Compared by words, without a language model."
+    )
+    return Classification(candidate.signal_id, "unsure", reason, _LOCAL, None, between[0][1])

@@ -1,0 +1,127 @@
+"""Signals that say the same: equal words, or vectors closer than the model's duplicate bound.
+
+Pure; which of them is shown, merged or archived is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_BLOCK_CELLS = 8_000_000  # similarities held at once: 32 MB
+_MAX_EDGES = 1_000_000
+_NOT_WORDS = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A signal of a group of duplicates.
+
+    `group_id` is the group's first signal, in the order given; `similarity` the cosine to the closest other member,
+    1.0 for equal words.
+    """
+
+    signal_id: str
+    group_id: str
+    similarity: float
+
+
+def find_duplicates(
+    signal_ids: Sequence[str], texts: Sequence[str], vectors: NDArray[np.float32], *, threshold: float
+) -> list[Duplicate]:
+    """All signals that have a duplicate, in the order given; give them oldest first.
+
+    Two signals are duplicates when their words are equal but for case, punctuation, spacing and Unicode form, or their
+    cosine is above `threshold` (the model's `scale.duplicate`); groups are what is connected by that. `vectors` (n, d)
+    are unit vectors. Memory stays below about 150 MB over the vectors. Raises ValueError on unequal lengths.
+    """
+    if not len(signal_ids) == len(texts) == len(vectors):
+        raise ValueError(f"{len(signal_ids)} ids, {len(texts)} texts and {len(vectors)} vectors: give one per signal.")
+    first, of_row = _distinct_texts(texts)
+    best, component = _connected(np.ascontiguousarray(vectors[first], dtype=np.float32), threshold)
+    best[np.bincount(of_row, minlength=len(first)) > 1] = 1.0
+    groups = component[of_row]
+    leader = {int(label): row for row, label in reversed(list(enumerate(groups)))}
+    sizes = np.bincount(groups, minlength=1)
+    return [
+        Duplicate(signal_ids[row], signal_ids[leader[int(label)]], float(best[of_row[row]]))
+        for row, label in enumerate(groups)
+        if sizes[label] > 1
+    ]
+
+
+def same_words(text: str) -> str:
+    """The text without case, punctuation, spacing and Unicode form; the stripped text where nothing is left."""
+    return _NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip() or text.strip()
+
+
+def _distinct_texts(texts: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first row of each distinct text, and for each row the number of its text."""
+    numbers: dict[str, int] = {}
+    first: list[int] = []
+    of_row = np.empty(len(texts), dtype=np.intp)
+    for row, text in enumerate(texts):
+        words = same_words(text)
+        if words not in numbers:
+            numbers[words] = len(first)
+            first.append(row)
+        of_row[row] = numbers[words]
+    return np.array(first, dtype=np.intp), of_row
+
+
+def _connected(vectors: NDArray[np.float32], threshold: float) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """The highest similarity of each row to another, and the number of its connected component."""
+    count = len(vectors)
+    best = np.full(count, -1.0, dtype=np.float32)
+    component = np.arange(count, dtype=np.intp)
+    left: list[NDArray[np.intp]] = []
+    right: list[NDArray[np.intp]] = []
+    for rows, columns, values in _pairs(vectors, threshold):
+        np.maximum.at(best, rows, values)
+        np.maximum.at(best, columns, values)
+        left.append(rows)
+        right.append(columns)
+        if sum(map(len, left)) > _MAX_EDGES:
+            component = _components(component, left, right)
+            left, right = [], []
+    return np.minimum(best, 1.0), _components(component, left, right)
+
+
+def _pairs(
+    vectors: NDArray[np.float32], threshold: float
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]]:
+    """Pairs above the threshold, each once, a block of rows against all later rows at a time."""
+    count = len(vectors)
+    step = max(1, _BLOCK_CELLS // max(count, 1))
+    for start in range(0, count, step):
+        block = vectors[start : start + step] @ vectors[start:].T
+        rows, columns = np.nonzero(block > threshold)
+        later = columns > rows
+        rows, columns = rows[later], columns[later]
+        yield rows + start, columns + start, block[rows, columns]
+
+
+def _components(
+    component: NDArray[np.intp], left: list[NDArray[np.intp]], right: list[NDArray[np.intp]]
+) -> NDArray[np.intp]:
+    """The components after joining what the edges connect."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not left or not len(component):
+        return component
+    count = len(component)
+    own = np.arange(count, dtype=np.intp)
+    rows, columns = np.concatenate([own, *left]), np.concatenate([component, *right])
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    return np.asarray(labels, dtype=np.intp)

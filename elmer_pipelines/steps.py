@@ -1,0 +1,60 @@
+"""What a step of the pipeline returns, and how it says how far it has come.
+
+A step is one asset's work on one workspace. How records are claimed and retried is in `work.py`.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class StepResult:
+    """Counts a person cares about, after one step on one workspace.
+
+    `pending` is what was to do at the start; `done` and `failed` are of this run; `counts` are named totals for
+    metadata; `tables` are small lists of rows (at most a screenful) keyed by a title.
+    """
+
+    step: str
+    pending: int = 0
+    done: int = 0
+    failed: int = 0
+    model_calls: int = 0
+    cost_usd: float = 0.0
+    counts: dict[str, int | float | str] = field(default_factory=dict)
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+class Progress(Protocol):
+    """Somebody who wants to know how far a step is."""
+
+    def __call__(self, step: str, done: int, total: int) -> None: ...
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    return None
+
+
+_listener: ContextVar[Progress] = ContextVar("elmer_progress", default=_silent)
+
+
+def report_progress(step: str, done: int, total: int) -> None:
+    """Tell whoever listens in this context that `done` of `total` records of the step are finished."""
+    _listener.get()(step, done, total)
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[None]:
+    """Send the progress of every step inside the block to `progress`."""
+    token = _listener.set(progress)
+    try:
+        yield
+    finally:
+        _listener.reset(token)

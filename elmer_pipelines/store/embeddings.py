@@ -1,0 +1,112 @@
+"""The `embeddings` table: half-precision vectors keyed by model and text, each model with its own HNSW index.
+
+Models and dimensions live side by side; nothing here is ever dropped because a setting changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlalchemy import ARRAY, Text, bindparam, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from psycopg import Connection as PsycopgConnection
+    from sqlalchemy import Connection
+
+_INDEXABLE_DIMENSIONS = 4_000  # pgvector's limit for an HNSW index on halfvec
+
+
+def missing(connection: Connection, workspace_id: str, model: str, hashes: Sequence[str]) -> list[str]:
+    """Those of the text hashes that have no vector of this model."""
+    rows = connection.execute(
+        text(
+            "SELECT h FROM unnest(:hashes) AS w (h) WHERE NOT EXISTS (SELECT FROM elmer.embeddings e "
+            "WHERE e.workspace_id = :w AND e.model = :m AND e.text_hash = w.h)"
+        ).bindparams(bindparam("hashes", type_=ARRAY(Text))),
+        {"w": workspace_id, "m": model, "hashes": list(hashes)},
+    )
+    return list(rows.scalars())
+
+
+def insert(connection: Connection, workspace_id: str, model: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+    """Save unit vectors by text hash; those already there stay as they are."""
+    from pgvector import HalfVector
+    from pgvector.psycopg import register_vector
+
+    if not vectors:
+        return
+    raw = _psycopg(connection)
+    register_vector(raw)
+    with raw.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS new_embeddings "
+            "(workspace_id text, model text, text_hash text, embedding halfvec) ON COMMIT DROP"
+        )
+        with cursor.copy("COPY new_embeddings FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["text", "text", "text", "halfvec"])
+            for text_hash, vector in vectors.items():
+                copy.write_row((workspace_id, model, text_hash, HalfVector(vector)))
+        cursor.execute(
+            "INSERT INTO elmer.embeddings (workspace_id, model, text_hash, embedding) "
+            "SELECT * FROM new_embeddings ORDER BY text_hash ON CONFLICT DO NOTHING"
+        )
+        cursor.execute("TRUNCATE new_embeddings")
+
+
+def ensure_index(connection: Connection, model: str, dimensions: int) -> None:
+    """Make the model's HNSW index (cosine, half precision) where it is missing.
+
+    Searching works without it, only slower, so a model wider than pgvector can index has none.
+    """
+    if dimensions > _INDEXABLE_DIMENSIONS:
+        return
+    name = "ix_embeddings_hnsw_" + hashlib.sha256(f"{model}:{dimensions}".encode()).hexdigest()[:16]
+    exists = connection.execute(text("SELECT to_regclass(:n) IS NOT NULL"), {"n": f"elmer.{name}"}).scalar_one()
+    if exists:
+        return
+    from psycopg import sql
+
+    statement = sql.SQL(
+        "CREATE INDEX IF NOT EXISTS {name} ON elmer.embeddings "
+        "USING hnsw ((embedding::halfvec({dimensions})) halfvec_cosine_ops) WHERE model = {model}"
+    ).format(name=sql.Identifier(name), dimensions=sql.Literal(int(dimensions)), model=sql.Literal(model))
+    _psycopg(connection).execute(statement)
+
+
+def load(
+    connection: Connection, workspace_id: str, model: str, hashes: Sequence[str]
+) -> tuple[list[str], NDArray[np.float32]]:
+    """The hashes that have a vector of this model, in the order given and each once, and the vectors.
+
+    Shape (found, dimensions), float32, rows of unit length (renormalised after half precision).
+    """
+    from pgvector.psycopg import register_vector
+
+    wanted = list(dict.fromkeys(hashes))
+    raw = _psycopg(connection)
+    register_vector(raw)
+    found: dict[str, NDArray[np.float32]] = {}
+    with raw.cursor(binary=True) as cursor:
+        cursor.execute(
+            "SELECT text_hash, embedding FROM elmer.embeddings "
+            "WHERE workspace_id = %s AND model = %s AND text_hash = ANY(%s)",
+            (workspace_id, model, wanted),
+        )
+        for text_hash, vector in cursor:
+            found[text_hash] = vector.to_numpy().astype(np.float32)
+    order = [one for one in wanted if one in found]
+    if not order:
+        return [], np.empty((0, 0), np.float32)
+    matrix = np.vstack([found[one] for one in order])
+    return order, matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+
+def _psycopg(connection: Connection) -> PsycopgConnection:
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    return raw  # type: ignore[no-any-return]

@@ -1,0 +1,193 @@
+"""The `outcomes` table: one row per step and record, with its fingerprint, state, error and claim (I3, I8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ARRAY, Text, bindparam, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from elmer_pipelines.errors import RecordError
+
+_TEXTS = ARRAY(Text)
+
+
+def synchronise(
+    connection: Connection, workspace_id: str, step: str, wanted: Mapping[str, str], *, max_attempts: int
+) -> None:
+    """Make pending what is new or changed, and what failed but may succeed now; forget what is no longer wanted."""
+    arguments = {
+        "workspace": workspace_id,
+        "step": step,
+        "records": list(wanted),
+        "fingerprints": list(wanted.values()),
+        "most": max_attempts,
+    }
+    arrays = (bindparam("records", type_=_TEXTS), bindparam("fingerprints", type_=_TEXTS))
+    connection.execute(
+        text(
+            """
+            INSERT INTO elmer.outcomes AS o (workspace_id, step, record_id, fingerprint)
+            SELECT :workspace, :step, w.record_id, w.fingerprint
+            FROM unnest(:records, :fingerprints) AS w (record_id, fingerprint)
+            ORDER BY 3
+            ON CONFLICT (workspace_id, step, record_id) DO UPDATE
+            SET fingerprint = excluded.fingerprint, state = 'pending', updated_at = now(),
+                attempts = CASE WHEN o.fingerprint = excluded.fingerprint THEN o.attempts ELSE 0 END,
+                claimed_by = NULL, claimed_until = NULL,
+                error_kind = NULL, message = NULL, next_step = NULL, retryable = false
+            WHERE o.fingerprint <> excluded.fingerprint
+               OR (o.state = 'failed' AND o.retryable AND o.attempts < :most)
+            """
+        ).bindparams(*arrays),
+        arguments,
+    )
+    connection.execute(
+        text(
+            """
+            DELETE FROM elmer.outcomes o
+            WHERE workspace_id = :workspace AND step = :step
+              AND NOT EXISTS (SELECT FROM unnest(:records) AS w (record_id) WHERE w.record_id = o.record_id)
+            """
+        ).bindparams(arrays[0]),
+        {"workspace": workspace_id, "step": step, "records": arguments["records"]},
+    )
+
+
+def count_pending(connection: Connection, workspace_id: str, step: str) -> int:
+    """How many records of the step wait to be worked, claimed ones included."""
+    return int(
+        connection.execute(
+            text("SELECT count(*) FROM elmer.outcomes WHERE workspace_id = :w AND step = :s AND state = 'pending'"),
+            {"w": workspace_id, "s": step},
+        ).scalar_one()
+    )
+
+
+def claim(
+    connection: Connection, workspace_id: str, step: str, owner: str, limit: int, lease_seconds: float
+) -> list[str]:
+    """At most `limit` pending records that nobody else works on now; they are the owner's until the lease runs out."""
+    rows = connection.execute(
+        text(
+            """
+            WITH free AS (
+                SELECT record_id FROM elmer.outcomes
+                WHERE workspace_id = :workspace AND step = :step AND state = 'pending'
+                  AND (claimed_until IS NULL OR claimed_until < now())
+                ORDER BY record_id LIMIT :limit FOR UPDATE SKIP LOCKED
+            )
+            UPDATE elmer.outcomes o
+            SET claimed_by = :owner, claimed_until = now() + make_interval(secs => :lease)
+            FROM free
+            WHERE o.workspace_id = :workspace AND o.step = :step AND o.record_id = free.record_id
+            RETURNING o.record_id
+            """
+        ),
+        {"workspace": workspace_id, "step": step, "owner": owner, "limit": limit, "lease": lease_seconds},
+    )
+    return sorted(rows.scalars())
+
+
+def renew(connection: Connection, workspace_id: str, step: str, owner: str, lease_seconds: float) -> None:
+    """Extend every claim of the owner."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET claimed_until = now() + make_interval(secs => :lease) "
+            "WHERE workspace_id = :w AND step = :s AND state = 'pending' AND claimed_by = :o"
+        ),
+        {"w": workspace_id, "s": step, "o": owner, "lease": lease_seconds},
+    )
+
+
+def release(connection: Connection, workspace_id: str, step: str, owner: str) -> None:
+    """Give back what the owner claimed and did not finish."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET claimed_by = NULL, claimed_until = NULL "
+            "WHERE workspace_id = :w AND step = :s AND state = 'pending' AND claimed_by = :o"
+        ),
+        {"w": workspace_id, "s": step, "o": owner},
+    )
+
+
+def still_ours(connection: Connection, workspace_id: str, step: str, record_id: str, owner: str) -> bool:
+    """Lock the row and say whether the owner still holds it, pending."""
+    found = connection.execute(
+        text(
+            "SELECT 1 FROM elmer.outcomes WHERE workspace_id = :w AND step = :s AND record_id = :r "
+            "AND state = 'pending' AND claimed_by = :o FOR UPDATE"
+        ),
+        {"w": workspace_id, "s": step, "r": record_id, "o": owner},
+    )
+    return found.first() is not None
+
+
+def finish(connection: Connection, workspace_id: str, step: str, record_id: str, run_id: str | None) -> None:
+    """The record is done for its present fingerprint."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET state = 'done', attempts = attempts + 1, claimed_by = NULL, "
+            "claimed_until = NULL, error_kind = NULL, message = NULL, next_step = NULL, retryable = false, "
+            "run_id = :run, updated_at = now() WHERE workspace_id = :w AND step = :s AND record_id = :r"
+        ),
+        {"w": workspace_id, "s": step, "r": record_id, "run": run_id},
+    )
+
+
+def fail(
+    connection: Connection, workspace_id: str, step: str, record_id: str, error: RecordError, run_id: str | None
+) -> None:
+    """The record failed: its error, one attempt more."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET state = 'failed', attempts = attempts + 1, claimed_by = NULL, "
+            "claimed_until = NULL, error_kind = :kind, message = :message, next_step = :next, retryable = :retryable, "
+            "run_id = :run, updated_at = now() WHERE workspace_id = :w AND step = :s AND record_id = :r"
+        ),
+        {
+            "w": workspace_id, "s": step, "r": record_id, "run": run_id, "kind": error.kind,
+            "message": str(error).replace("\x00", "")[:2_000], "next": error.next_step, "retryable": error.retryable,
+        },
+    )  # fmt: skip
+
+
+def retry(connection: Connection, workspace_id: str, step: str | None = None) -> int:
+    """Make every failed record of the step (or of all steps) pending again; returns how many."""
+    done = connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET state = 'pending', attempts = 0, updated_at = now() "
+            "WHERE workspace_id = :w AND state = 'failed' AND (CAST(:s AS text) IS NULL OR step = :s)"
+        ),
+        {"w": workspace_id, "s": step},
+    )
+    return done.rowcount
+
+
+def failures(connection: Connection, workspace_id: str, step: str | None = None) -> list[dict[str, Any]]:
+    """Every failed record: step, record_id, error_kind, message, next_step, retryable, attempts, updated_at."""
+    rows = connection.execute(
+        text(
+            "SELECT step, record_id, error_kind, message, next_step, retryable, attempts, updated_at "
+            "FROM elmer.outcomes WHERE workspace_id = :w AND state = 'failed' "
+            "AND (CAST(:s AS text) IS NULL OR step = :s) ORDER BY step, record_id"
+        ),
+        {"w": workspace_id, "s": step},
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def counts(connection: Connection, workspace_id: str) -> dict[str, dict[str, int]]:
+    """Per step, how many records are in each state."""
+    rows = connection.execute(
+        text("SELECT step, state, count(*) FROM elmer.outcomes WHERE workspace_id = :w GROUP BY 1, 2"),
+        {"w": workspace_id},
+    )
+    found: dict[str, dict[str, int]] = {}
+    for step, state, number in rows:
+        found.setdefault(step, {"pending": 0, "done": 0, "failed": 0})[state] = number
+    return found

@@ -1,0 +1,411 @@
+"""The tables, as SQLAlchemy sees them. The database is made from migrations; a test holds the two equal.
+
+Every row belongs to one workspace, whose id leads every key. Vectors are half precision (pgvector `halfvec`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    Float,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+
+SCHEMA = "elmer"
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, Text, primary_key=True)
+
+
+def _at(name: str, *, default: bool = False, nullable: bool = True) -> Column[Any]:
+    if default:
+        return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _to(table: str, *columns: str) -> ForeignKeyConstraint:
+    local = ["workspace_id", *columns]
+    remote = [f"{SCHEMA}.{table}.workspace_id", f"{SCHEMA}.{table}.id"]
+    return ForeignKeyConstraint(local, remote, ondelete="CASCADE")
+
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    _key("id"),
+    Column("name", Text, nullable=False),
+    Column("root", Text, nullable=False),
+    _at("created_at", default=True),
+    CheckConstraint("id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'", name="id_is_a_slug"),
+)
+
+source_files = Table(
+    "source_files",
+    metadata,
+    _key("workspace_id"),
+    _key("path"),
+    Column("size", BigInteger, nullable=False),
+    _at("modified_at", nullable=False),
+    Column("sha256", Text),
+    Column("options_fingerprint", Text),
+    _at("read_at"),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    _key("workspace_id"),
+    _key("id"),
+    Column("address", Text, nullable=False),
+    Column("source_path", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    _at("first_seen_at", default=True),
+    _at("updated_at", default=True),
+    _at("retired_at"),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    Index("uq_documents_live_address", "workspace_id", "address", unique=True, postgresql_where="retired_at IS NULL"),
+    Index("ix_documents_source", "workspace_id", "source_path"),
+    Index("ix_documents_content", "workspace_id", "content_hash"),
+)
+
+document_versions = Table(
+    "document_versions",
+    metadata,
+    _key("workspace_id"),
+    _key("document_id"),
+    _key("content_hash"),
+    Column("text_fingerprint", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("segments", JSONB, nullable=False),
+    Column("people", JSONB, nullable=False),
+    Column("metadata", JSONB, nullable=False),
+    _at("occurred_at"),
+    _at("read_at", default=True),
+    _to("documents", "document_id"),
+)
+
+knowledge = Table(
+    "knowledge",
+    metadata,
+    _key("workspace_id"),
+    _key("path"),
+    Column("kind", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    _at("updated_at", default=True),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+)
+
+signals = Table(
+    "signals",
+    metadata,
+    _key("workspace_id"),
+    _key("id"),
+    Column("document_id", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("verbatim", Text, nullable=False),
+    Column("text_hash", Text, nullable=False),
+    Column("match", Text, nullable=False),
+    Column("interpretation", Text),
+    Column("severity", Text),
+    Column("frequency", Text),
+    Column("segment", Text),
+    Column("speaker", Text),
+    _at("occurred_at"),
+    Column("extractor", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="new"),
+    # Written by people only (I4): severity, frequency, segment, interpretation that override the machine's.
+    Column("edits", JSONB, nullable=False, server_default="{}"),
+    _at("created_at", default=True),
+    _at("updated_at", default=True),
+    _at("retired_at"),
+    Column("words", TSVECTOR, Computed("to_tsvector('simple'::regconfig, verbatim)", persisted=True)),
+    _to("documents", "document_id"),
+    CheckConstraint('"start" >= 0 AND "end" > "start"', name="span"),
+    CheckConstraint("status IN ('new', 'reviewed', 'linked', 'archived')", name="status"),
+    CheckConstraint("severity IN ('critical', 'high', 'medium', 'low')", name="severity"),
+    CheckConstraint("frequency IN ('common', 'occasional', 'rare')", name="frequency"),
+    Index("ix_signals_document", "workspace_id", "document_id"),
+    Index("ix_signals_text_hash", "workspace_id", "text_hash"),
+    Index("ix_signals_words", "words", postgresql_using="gin"),
+)
+
+rejected_quotes = Table(
+    "rejected_quotes",
+    metadata,
+    _key("workspace_id"),
+    _key("document_id"),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("words", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("extractor", Text, nullable=False),
+    _at("created_at", default=True),
+    _to("documents", "document_id"),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    _key("workspace_id"),
+    _key("model"),
+    _key("text_hash"),
+    Column("embedding", HALFVEC(), nullable=False),
+    _at("created_at", default=True),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+)
+
+duplicate_signals = Table(
+    "duplicate_signals",
+    metadata,
+    _key("workspace_id"),
+    _key("signal_id"),
+    Column("group_id", Text, nullable=False),
+    Column("similarity", Float, nullable=False),
+    _to("signals", "signal_id"),
+)
+
+clusters = Table(
+    "clusters",
+    metadata,
+    _key("workspace_id"),
+    _key("id"),
+    Column("parent_id", Text),
+    Column("size", Integer, nullable=False),
+    Column("severity", Text),
+    Column("frequency", Text),
+    Column("confidence", Float),
+    Column("suggested_action", Text),
+    Column("theme", Text),
+    Column("summary", Text),
+    Column("terms", JSONB, nullable=False, server_default="[]"),
+    Column("central_signal_ids", JSONB, nullable=False, server_default="[]"),
+    Column("named_by", Text),
+    # Written by people only (I5).
+    Column("human_theme", Text),
+    _at("created_at", default=True),
+    _at("updated_at", default=True),
+    _at("ended_at"),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+)
+
+cluster_members = Table(
+    "cluster_members",
+    metadata,
+    _key("workspace_id"),
+    _key("signal_id"),
+    # NULL is the visible state "unclustered"; `nearest_id` says which cluster was closest.
+    Column("cluster_id", Text),
+    Column("nearest_id", Text),
+    Column("similarity", Float),
+    _to("signals", "signal_id"),
+    Index("ix_cluster_members_cluster", "workspace_id", "cluster_id"),
+)
+
+cluster_events = Table(
+    "cluster_events",
+    metadata,
+    _key("workspace_id"),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("cluster_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    _at("at", default=True),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+)
+
+cluster_trends = Table(
+    "cluster_trends",
+    metadata,
+    _key("workspace_id"),
+    _key("cluster_id"),
+    _at("updated_at", default=True),
+    Column("verdict", Text, nullable=False),
+    Column("weeks", JSONB, nullable=False),
+    Column("arithmetic", JSONB, nullable=False),
+    _to("clusters", "cluster_id"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _key("workspace_id"),
+    _key("id"),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("stage", Text, nullable=False, server_default="inbox"),
+    Column("origin", Text, nullable=False),
+    Column("cluster_id", Text),
+    _at("created_at", default=True),
+    _at("updated_at", default=True),
+    _at("retired_at"),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    CheckConstraint("origin IN ('named', 'initiative')", name="origin"),
+)
+
+signal_links = Table(
+    "signal_links",
+    metadata,
+    _key("workspace_id"),
+    _key("signal_id"),
+    _key("project_id"),
+    Column("method", Text, nullable=False),
+    Column("similarity", Float),
+    Column("reason", Text),
+    _at("created_at", default=True),
+    _to("signals", "signal_id"),
+    _to("projects", "project_id"),
+    CheckConstraint("method IN ('similarity', 'verified', 'cluster', 'human')", name="method"),
+    Index("ix_signal_links_project", "workspace_id", "project_id"),
+)
+
+signal_classifications = Table(
+    "signal_classifications",
+    metadata,
+    _key("workspace_id"),
+    _key("signal_id"),
+    Column("verdict", Text, nullable=False),
+    Column("project_id", Text),
+    Column("similarity", Float),
+    Column("reason", Text),
+    Column("decided_by", Text, nullable=False),
+    _at("decided_at", default=True),
+    _to("signals", "signal_id"),
+    CheckConstraint("verdict IN ('linked', 'new_initiative', 'too_short', 'unsure')", name="verdict"),
+)
+
+initiatives = Table(
+    "initiatives",
+    metadata,
+    _key("workspace_id"),
+    _key("cluster_id"),
+    Column("project_id", Text),
+    Column("action", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _at("decided_at", default=True),
+    _to("clusters", "cluster_id"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    _key("workspace_id"),
+    _key("id"),
+    Column("project_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("written_by", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("file", Text),
+    _at("created_at", default=True),
+    _to("projects", "project_id"),
+    CheckConstraint("status IN ('draft', 'final')", name="status"),
+    Index("uq_artifacts_version", "workspace_id", "project_id", "kind", "version", unique=True),
+)
+
+citations = Table(
+    "citations",
+    metadata,
+    _key("workspace_id"),
+    _key("artifact_id"),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("end", Integer, nullable=False),
+    Column("signal_id", Text, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("resolved", Boolean, nullable=False),
+    _to("artifacts", "artifact_id"),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    _key("workspace_id"),
+    _key("step"),
+    _key("record_id"),
+    Column("fingerprint", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error_kind", Text),
+    Column("message", Text),
+    Column("next_step", Text),
+    Column("retryable", Boolean, nullable=False, server_default="false"),
+    Column("run_id", Text),
+    Column("claimed_by", Text),
+    _at("claimed_until"),
+    _at("updated_at", default=True),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
+    Index("ix_outcomes_open", "workspace_id", "step", postgresql_where="state <> 'done'"),
+)
+
+model_answers = Table(
+    "model_answers",
+    metadata,
+    _key("workspace_id"),
+    _key("fingerprint"),
+    Column("answer", JSONB, nullable=False),
+    _at("created_at", default=True),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+)
+
+model_calls = Table(
+    "model_calls",
+    metadata,
+    _key("workspace_id"),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _at("at", default=True),
+    Column("run_id", Text),
+    Column("step", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("prompt", Text),
+    Column("fingerprint", Text),
+    Column("inputs", Integer, nullable=False, server_default="1"),
+    Column("input_tokens", Integer, nullable=False, server_default="0"),
+    Column("output_tokens", Integer, nullable=False, server_default="0"),
+    Column("cache_read_tokens", Integer, nullable=False, server_default="0"),
+    Column("cache_write_tokens", Integer, nullable=False, server_default="0"),
+    Column("cost_usd", Numeric(12, 6)),
+    Column("latency_s", Float),
+    Column("outcome", Text, nullable=False),
+    Column("request_id", Text),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    Index("ix_model_calls_at", "workspace_id", "at"),
+)

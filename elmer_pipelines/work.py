@@ -1,0 +1,223 @@
+"""How a step works through its records: what is pending, who has claimed it, what came of it (I3, I8).
+
+A step says which records it wants and what determines each (a fingerprint); only those whose fingerprint is missing or
+different are worked. Records are claimed with a lease, so two runs share them; one that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+import uuid
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from elmer_pipelines.errors import RecordError
+from elmer_pipelines.steps import StepResult, report_progress
+from elmer_pipelines.store import outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from elmer_pipelines.store.database import Database
+
+LEASE_SECONDS = 120
+_RENEW_SECONDS = LEASE_SECONDS / 4
+MAX_ATTEMPTS = 3  # a retryable failure is tried again by the next runs, this often in all
+
+Save = "Callable[[Connection], None]"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What working on one record came to: how to save it, in the transaction that marks it done; or its error."""
+
+    record_id: str
+    save: Callable[[Connection], None] | None = None
+    error: RecordError | None = None
+
+
+def one_by_one(do: Callable[[str], Callable[[Connection], None]]) -> Callable[[Sequence[str]], list[Finished]]:
+    """Turn a function of one record into one of a chunk: each record has its own outcome.
+
+    Any exception becomes that record's outcome; a bug is kind `internal` and is not retried by itself.
+    """
+
+    def work_on(records: Sequence[str]) -> list[Finished]:
+        return [_attempt(record, do) for record in records]
+
+    return work_on
+
+
+def _attempt(record: str, do: Callable[[str], Callable[[Connection], None]]) -> Finished:
+    try:
+        return Finished(record, save=do(record))
+    except Exception as error:  # noqa: BLE001 - I8: nothing a record does may stop the others
+        return Finished(record, error=as_record_error(error))
+
+
+def as_record_error(error: Exception) -> RecordError:
+    """The error itself, or, where code failed in a way nobody foresaw, one that says so."""
+    if isinstance(error, RecordError):
+        return error
+    wrapped = RecordError(
+        "internal",
+        f"{type(error).__name__}: {error}",
+        next_step="This is a fault of the program: report it with the message; `elmer failures --retry` tries again.",
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def work_through(
+    database: Database,
+    workspace_id: str,
+    step: str,
+    wanted: Mapping[str, str],
+    work_on: Callable[[Sequence[str]], list[Finished]],
+    *,
+    chunk: int = 1,
+    workers: int = 4,
+    run_id: str | None = None,
+) -> StepResult:
+    """Work every pending record of the step, in chunks, on `workers` threads; returns what came of it.
+
+    `wanted` maps each record to its fingerprint; outcomes of records no longer wanted are forgotten. What `work_on`
+    returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
+    that run out after LEASE_SECONDS. Raises only what concerns the whole step: the database, or the interpreter.
+    """
+    with database.begin() as connection:
+        outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
+        pending = outcomes.count_pending(connection, workspace_id, step)
+    result = StepResult(step, pending=pending)
+    report_progress(step, 0, pending)
+    if pending:
+        owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        with _Lease(database, workspace_id, step, owner):
+            _drain(database, workspace_id, step, work_on, result, owner, chunk, workers, run_id)
+    return result
+
+
+def _drain(
+    database: Database,
+    workspace_id: str,
+    step: str,
+    work_on: Callable[[Sequence[str]], list[Finished]],
+    result: StepResult,
+    owner: str,
+    chunk: int,
+    workers: int,
+    run_id: str | None,
+) -> None:
+    """Claim a chunk whenever a thread is free; save each as it comes; end when nothing is left to claim."""
+
+    def claim() -> list[str]:
+        with database.begin() as connection:
+            return outcomes.claim(connection, workspace_id, step, owner, chunk, LEASE_SECONDS)
+
+    running: dict[Future[list[Finished]], None] = {}
+    with ThreadPoolExecutor(workers, thread_name_prefix=f"elmer-{step}") as pool:
+        try:
+            while True:
+                while len(running) < workers and (records := claim()):
+                    running[pool.submit(contextvars.copy_context().run, work_on, records)] = None
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    del running[future]
+                    _save(database, workspace_id, step, future.result(), result, owner, run_id)
+        finally:
+            with database.begin() as connection:
+                outcomes.release(connection, workspace_id, step, owner)
+
+
+def _save(
+    database: Database,
+    workspace_id: str,
+    step: str,
+    finished: list[Finished],
+    result: StepResult,
+    owner: str,
+    run_id: str | None,
+) -> None:
+    """Commit a chunk at once; where that fails, record by record, so that one bad row costs only itself."""
+    try:
+        with database.begin() as connection:
+            for one in finished:
+                _save_one(connection, workspace_id, step, one, owner, run_id)
+    except Exception as error:
+        if len(finished) == 1:
+            if finished[0].error is not None:
+                raise
+            failed = [Finished(finished[0].record_id, error=as_record_error(error))]
+            _save(database, workspace_id, step, failed, result, owner, run_id)
+            return
+        for one in finished:
+            _save(database, workspace_id, step, [one], result, owner, run_id)
+        return
+    result.failed += sum(one.error is not None for one in finished)
+    result.done += sum(one.error is None for one in finished)
+    report_progress(step, result.done + result.failed, max(result.pending, result.done + result.failed))
+
+
+def _save_one(
+    connection: Connection, workspace_id: str, step: str, one: Finished, owner: str, run_id: str | None
+) -> None:
+    if not outcomes.still_ours(connection, workspace_id, step, one.record_id, owner):
+        return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
+    if one.error is not None:
+        outcomes.fail(connection, workspace_id, step, one.record_id, one.error, run_id)
+        return
+    if one.save is not None:
+        one.save(connection)
+    outcomes.finish(connection, workspace_id, step, one.record_id, run_id)
+
+
+class _Lease:
+    """Keeps the claims of one owner from running out while it lives."""
+
+    def __init__(self, database: Database, workspace_id: str, step: str, owner: str) -> None:
+        self._database, self._workspace_id, self._step, self._owner = database, workspace_id, step, owner
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"elmer-lease-{step}", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._ended.wait(_RENEW_SECONDS):
+            with self._database.begin() as connection:
+                outcomes.renew(connection, self._workspace_id, self._step, self._owner, LEASE_SECONDS)
+
+
+def work_whole(
+    database: Database,
+    workspace_id: str,
+    step: str,
+    determined_by: str,
+    do: Callable[[Connection], StepResult],
+    *,
+    run_id: str | None = None,
+) -> StepResult:
+    """Work a step that looks at the whole workspace at once, unless what determines it is unchanged.
+
+    One at a time per workspace and step, in one transaction with its outcome: a second run waits, then finds it done.
+    """
+    with database.locked(f"{workspace_id}:{step}") as connection:
+        outcomes.synchronise(connection, workspace_id, step, {"all": determined_by}, max_attempts=MAX_ATTEMPTS)
+        if not outcomes.count_pending(connection, workspace_id, step):
+            return StepResult(step)
+        report_progress(step, 0, 1)
+        result = do(connection)
+        outcomes.finish(connection, workspace_id, step, "all", run_id)
+    result.pending = result.done = 1
+    report_progress(step, 1, 1)
+    return result

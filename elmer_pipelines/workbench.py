@@ -1,0 +1,254 @@
+"""What notebooks and the command use: one object, DataFrames, search, trace, and a person's corrections.
+
+Everything here reads or corrects; bringing a workspace up to date is the pipeline's matter, through Dagster.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from elmer_pipelines.documents.workspace_file import read_workspace_file, write_starter
+from elmer_pipelines.errors import NotFoundError, WorkspaceError
+from elmer_pipelines.installation import open_database
+from elmer_pipelines.pipeline import STEPS, Pipeline
+from elmer_pipelines.settings import WORKSPACE_ID, load_settings
+from elmer_pipelines.store import artifacts as artifact_store
+from elmer_pipelines.store import clusters as cluster_store
+from elmer_pipelines.store import documents as document_store
+from elmer_pipelines.store import journal, outcomes, search, workspaces
+from elmer_pipelines.store import projects as project_store
+from elmer_pipelines.store import signals as signal_store
+from elmer_pipelines.tracing import quotes, trace
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import TracebackType
+
+    import pandas as pd
+
+    from elmer_pipelines.settings import Settings
+
+Exported = Literal["documents", "signals", "clusters", "links", "artifacts"]
+EXPORTS: tuple[Exported, ...] = ("documents", "signals", "clusters", "links", "artifacts")
+_SIGNAL_COLUMNS = [
+    "id", "verbatim", "interpretation", "severity", "frequency", "segment", "status", "speaker", "occurred_at",
+    "document_id", "address", "title", "kind", "start", "end", "match", "extractor", "cluster_id", "theme", "projects",
+]  # fmt: skip
+
+
+class Workbench:
+    """One workspace to look at and correct. `Workbench()` opens the current folder's installation.
+
+    `workspace` is an id, by default DEFAULT_WORKSPACE_ID where that is registered, else the only one there is. Raises
+    SettingsError, DatabaseError, WorkspaceError. Close it, or use it in a `with` block.
+    """
+
+    def __init__(
+        self, workspace: str | None = None, *, settings: Settings | None = None, pipeline: Pipeline | None = None
+    ) -> None:
+        self.settings = settings or (pipeline.settings if pipeline else load_settings())
+        self.pipeline = pipeline or Pipeline(self.settings, open_database(self.settings))
+        self.database = self.pipeline.database
+        self.workspace_id = self._chosen(workspace)
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trail: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back connections."""
+        self.pipeline.close()
+
+    def _chosen(self, workspace: str | None) -> str:
+        with self.database.begin() as connection:
+            registered = [one.id for one in workspaces.every(connection)]
+            if workspace is None and self.settings.default_workspace_id not in registered and len(registered) == 1:
+                return registered[0]
+            return workspaces.get(connection, workspace or self.settings.default_workspace_id).id
+
+    def documents(self) -> pd.DataFrame:
+        """Live documents: id, address, title, kind, format, version, occurred_at, people, characters, signals."""
+        with self.database.begin() as connection:
+            return _frame(document_store.listing(connection, self.workspace_id))
+
+    def signals(self) -> pd.DataFrame:
+        """Live signals, a row each, with the document's address, the place, and the cluster and projects they are in."""
+        with self.database.begin() as connection:
+            rows = signal_store.live(connection, self.workspace_id)
+        return _frame(rows, _SIGNAL_COLUMNS)
+
+    def clusters(self) -> pd.DataFrame:
+        """Live clusters, largest first: id, theme, summary, size, severity, frequency, confidence, suggested_action…"""
+        with self.database.begin() as connection:
+            return _frame(cluster_store.live(connection, self.workspace_id))
+
+    def links(self) -> pd.DataFrame:
+        """Links of signals to projects: signal_id, project_id, project, method, similarity, reason, created_at."""
+        with self.database.begin() as connection:
+            return _frame(project_store.links(connection, self.workspace_id))
+
+    def artifacts(self) -> pd.DataFrame:
+        """The newest version of every artifact, with its file and its citations counted."""
+        with self.database.begin() as connection:
+            return _frame(artifact_store.listing(connection, self.workspace_id))
+
+    def projects(self) -> pd.DataFrame:
+        """Live projects: id, name, description, stage, origin, cluster_id, signals."""
+        with self.database.begin() as connection:
+            projects = project_store.live(connection, self.workspace_id)
+            linked = artifact_store.linked_counts(connection, self.workspace_id)
+        return _frame([{**one.__dict__, "signals": linked.get(one.id, 0)} for one in projects])
+
+    def search(self, words: str, limit: int = 10) -> pd.DataFrame:
+        """Signals by words and by meaning together (reciprocal rank fusion), the best first, with `score`.
+
+        Raises ModelFault where the query can't be embedded.
+        """
+        from elmer_pipelines.ledger import Ledger
+        from elmer_pipelines.models.recorded import CallContext
+
+        context = CallContext(self.workspace_id, "search")
+        embedder = self.pipeline.recorded_embedder(Ledger(self.database, context))
+        vector = embedder.embed([words])[0].tolist()
+        with self.database.begin() as connection:
+            found = search.hybrid(connection, self.workspace_id, words, vector, embedder.model, limit)
+            rows = {
+                row["id"]: row
+                for row in signal_store.live(connection, self.workspace_id, [one["signal_id"] for one in found])
+            }
+        ranked = [
+            {**rows[one["signal_id"]], **{key: one[key] for key in ("score", "word_rank", "vector_rank")}}
+            for one in found
+        ]
+        return _frame(ranked, ["score", "word_rank", "vector_rank", *_SIGNAL_COLUMNS])
+
+    def trace(self, record_id: str) -> dict[str, Any]:
+        """From a signal, cluster, project, artifact or document down to quotes in their paragraphs.
+
+        Raises NotFoundError.
+        """
+        with self.database.begin() as connection:
+            return trace(connection, self.workspace_id, record_id)
+
+    def quotes(self, signal_ids: list[str]) -> list[dict[str, Any]]:
+        """Signals inside their paragraphs: before, verbatim, after, and where that is."""
+        with self.database.begin() as connection:
+            return quotes(connection, self.workspace_id, signal_ids)
+
+    def export(self, what: Exported) -> pd.DataFrame:
+        """The rows that `elmer export` writes. Raises ValueError for another name."""
+        if what not in EXPORTS:
+            raise ValueError(f"can't export {what!r}; there are {', '.join(EXPORTS)}")
+        frame: pd.DataFrame = getattr(self, what)()
+        return frame
+
+    def failures(self, step: str | None = None) -> pd.DataFrame:
+        """Records that failed: step, record_id, error_kind, message, next_step, retryable, attempts, updated_at."""
+        with self.database.begin() as connection:
+            rows = outcomes.failures(connection, self.workspace_id, step)
+        columns = "step record_id error_kind message next_step retryable attempts updated_at".split()
+        return _frame(rows, columns)
+
+    def retry_failures(self, step: str | None = None) -> int:
+        """Make failed records pending again; the next run takes them. Returns how many."""
+        with self.database.begin() as connection:
+            return outcomes.retry(connection, self.workspace_id, step)
+
+    def costs(self, since: datetime | None = None) -> pd.DataFrame:
+        """Per model: calls, cached, failed, inputs, tokens, cost_usd (missing where a price is not known)."""
+        with self.database.begin() as connection:
+            return _frame(journal.totals(connection, self.workspace_id, since))
+
+    def status(self) -> dict[str, Any]:
+        """Counts per step and of what there is; plain values, fit for JSON."""
+        with self.database.begin() as connection:
+            steps = outcomes.counts(connection, self.workspace_id)
+            documents = document_store.counts(connection, self.workspace_id)
+            signals = signal_store.counts(connection, self.workspace_id)
+            clusters = cluster_store.live(connection, self.workspace_id)
+            unclustered = cluster_store.unclustered(connection, self.workspace_id)
+            calls = journal.totals(connection, self.workspace_id)
+            artifacts = artifact_store.listing(connection, self.workspace_id)
+            origins = [one.origin for one in project_store.live(connection, self.workspace_id)]
+        failed = steps.get("documents", {}).get("failed", 0)
+        return {
+            "workspace": self.workspace_id,
+            "documents": {
+                "files": documents["files"],
+                "files_read": documents["files"] - failed,
+                "files_failed": failed,
+                "documents": documents["live"],
+                "retired": documents["retired"],
+            },
+            "signals": {"total": sum(signals["status"].values()), "by_severity": signals["severity"],
+                        "by_status": signals["status"], "rejected_quotes": signals["rejected"]},
+            "clusters": {"total": len(clusters), "unclustered": unclustered},
+            "projects": {origin: origins.count(origin) for origin in ("named", "initiative")},
+            "artifacts": _by_kind(artifacts),
+            "steps": {step: steps[step] for step in STEPS if step in steps},
+            "models": calls,
+            "model_calls": sum(one["calls"] for one in calls if one["provider"] != "local"),
+            "cost_usd": _sum_of_known([one["cost_usd"] for one in calls]),
+        }  # fmt: skip
+
+    def edit_signal(self, signal_id: str, **changes: str) -> None:
+        """Lay your severity, frequency, segment or interpretation over the machine's; "" takes an edit back.
+
+        Raises NotFoundError, and ValueError for a field that is not a person's to edit.
+        """
+        wrong = sorted(set(changes) - set(signal_store.EDITABLE))
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} can't be edited; editable are {', '.join(signal_store.EDITABLE)}")
+        with self.database.begin() as connection:
+            if not signal_store.edit(connection, self.workspace_id, signal_id, changes):
+                raise NotFoundError(f"Workspace {self.workspace_id!r} has no signal {signal_id}.")
+
+    def name_cluster(self, cluster_id: str, theme: str | None) -> None:
+        """Give a cluster your name for it, which no machine changes; None takes it back. Raises NotFoundError."""
+        with self.database.begin() as connection:
+            if not cluster_store.name_by_person(connection, self.workspace_id, cluster_id, theme):
+                raise NotFoundError(f"Workspace {self.workspace_id!r} has no cluster {cluster_id}.")
+
+
+def register_workspace(settings: Settings, workspace_id: str, path: str) -> bool:
+    """Register a folder or fsspec URL as a workspace; True when a `workspace.toml` was written into it.
+
+    Raises WorkspaceError for an id that is no slug, a folder that is not there, or a workspace.toml that can't be read.
+    """
+    if not re.fullmatch(WORKSPACE_ID, workspace_id):
+        raise WorkspaceError(f"{workspace_id!r} can't name a workspace: use lower-case letters, digits, - and _.")
+    root = path if "://" in path else str(Path(path).expanduser().resolve())
+    made = write_starter(root, workspace_id)
+    file = read_workspace_file(root)
+    database = open_database(settings)
+    try:
+        with database.begin() as connection:
+            workspaces.register(connection, workspace_id, file.name or workspace_id, root)
+    finally:
+        database.close()
+    return made
+
+
+def _frame(rows: list[dict[str, Any]], columns: list[str] | None = None) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=columns) if columns else pd.DataFrame(rows)
+
+
+def _by_kind(artifacts: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for one in artifacts:
+        counts = found.setdefault(one["kind"], {"draft": 0, "final": 0})
+        counts[one["status"]] += 1
+    return found
+
+
+def _sum_of_known(costs: list[float | None]) -> float | None:
+    """The sum, or None where one is not known: a missing figure is missing."""
+    return None if None in costs else float(sum(cost for cost in costs if cost is not None))

@@ -1,0 +1,1 @@
+"""What starts and watches runs by itself: one module per trigger."""

