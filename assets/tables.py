@@ -1,6 +1,7 @@
 """What all assets have in common: a table of PostgreSQL, partitioned by workspace, filled by a step of the pipeline."""
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import cleandoc
 from typing import Any
 
 import dagster as dg
@@ -42,7 +43,7 @@ def table_asset(
 
         @dg.asset(
             name=name,
-            description=step.__doc__,
+            description=cleandoc(step.__doc__ or ""),
             group_name=group,
             partitions_def=WORKSPACES,
             deps=list(deps),

@@ -29,13 +29,12 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
-    help="""Turns what customers say into product decisions that can be traced back to their words.
-
-    A folder of documents is a [bold]workspace[/bold]. [bold]elmer run[/bold] brings one up to date: documents become
-    signals (verbatim quotes), signals become clusters, clusters and your named projects become cited briefs and PRDs.
-
-    New here: [bold]elmer demo[/bold], then [bold]elmer dev[/bold]. With documents of your own:
-    [bold]elmer init acme ./interviews[/bold], then [bold]elmer run[/bold].""",
+    help="Turns what customers say into product decisions that can be traced back to their words.\n\n"
+    "A folder of documents is a [bold]workspace[/bold]. [bold]elmer run[/bold] brings it up to date: documents become "
+    "signals (verbatim quotes), signals become clusters, clusters and your named projects become cited briefs and "
+    "PRDs.\n\n"
+    "New here: [bold]elmer demo[/bold], then [bold]elmer dev[/bold]. With documents of your own: "
+    "[bold]elmer init acme ./interviews[/bold], then [bold]elmer run[/bold].",
 )
 evaluate = typer.Typer(no_args_is_help=True, help="Score the product on a labelled file, with the models in use.")
 app.add_typer(evaluate, name="eval", rich_help_panel="Check and operate")
@@ -43,7 +42,9 @@ app.add_typer(evaluate, name="eval", rich_help_panel="Check and operate")
 _START, _LOOK, _OPERATE = "Start", "Look and take away", "Check and operate"
 WorkspaceOption = Annotated[
     Optional[str],  # noqa: UP045 - typer reads this at run time
-    typer.Option("--workspace", "-w", metavar="ID", help="Which workspace; by default DEFAULT_WORKSPACE_ID, or the only one."),
+    typer.Option(
+        "--workspace", "-w", metavar="ID", help="Which workspace; by default DEFAULT_WORKSPACE_ID, or the only one."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -88,7 +89,9 @@ def init(
 
     settings = load_settings()
     made = register_workspace(settings, workspace_id, path)
-    terminal.out.print(f"Workspace [bold]{workspace_id}[/bold] is {path}" + (" (workspace.toml written)" if made else ""))
+    terminal.out.print(
+        f"Workspace [bold]{workspace_id}[/bold] is {path}" + (" (workspace.toml written)" if made else "")
+    )
     terminal.out.print(f"Next: [bold]elmer run --workspace {workspace_id}[/bold]")
 
 
@@ -97,7 +100,9 @@ def run(
     workspace: WorkspaceOption = None,
     select: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--select", "-s", metavar="ASSETS", help='Only these, e.g. "signals", "signal_clusters+" or "+prds".'),
+        typer.Option(
+            "--select", "-s", metavar="ASSETS", help='Only these, e.g. "signals", "signal_clusters+" or "+prds".'
+        ),
     ] = None,
 ) -> None:
     """Bring a workspace up to date through Dagster; only what is new or changed is worked. Exit 1: a step failed."""
@@ -113,7 +118,9 @@ def run(
 
 @app.command(rich_help_panel=_START)
 def dev(
-    port: Annotated[int, typer.Option(help="Port of Dagster's pages on 127.0.0.1; another free one if it is taken.")] = 3000,
+    port: Annotated[
+        int, typer.Option(help="Port of Dagster's pages on 127.0.0.1; another free one if it is taken.")
+    ] = 3000,
 ) -> None:
     """Open Dagster's pages, daemon and sensors on this installation, until Ctrl-C."""
     from elmer_pipelines.definitions import run_dev
@@ -159,7 +166,9 @@ def search(
 
 @app.command(rich_help_panel=_LOOK)
 def trace(
-    record_id: Annotated[str, typer.Argument(metavar="ID", help="S-… signal, C-… cluster, P-… project, A-… artifact, D-… document.")],
+    record_id: Annotated[
+        str, typer.Argument(metavar="ID", help="S-… signal, C-… cluster, P-… project, A-… artifact, D-… document.")
+    ],
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -176,9 +185,13 @@ def trace(
 
 @app.command(rich_help_panel=_LOOK)
 def export(
-    what: Annotated[Literal["documents", "signals", "clusters", "links", "artifacts"], typer.Argument(help="What to write.")],
+    what: Annotated[
+        Literal["documents", "signals", "clusters", "links", "artifacts"], typer.Argument(help="What to write.")
+    ],
     workspace: WorkspaceOption = None,
-    form: Annotated[Literal["csv", "jsonl", "parquet"], typer.Option("--format", "-f", help="The file's format.")] = "csv",
+    form: Annotated[
+        Literal["csv", "jsonl", "parquet"], typer.Option("--format", "-f", help="The file's format.")
+    ] = "csv",
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help="The file to write; by default standard output (parquet needs a file)."),
@@ -262,7 +275,9 @@ def stop() -> None:
 def evaluate_extraction(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a sentence a row.")],
     text: Annotated[str, typer.Option(help="Column with the sentence.")] = "content",
-    label: Annotated[str, typer.Option(help="Column that is empty (or 0, false, no) where nothing is to be kept.")] = "features",
+    label: Annotated[
+        str, typer.Option(help="Column that is empty (or 0, false, no) where nothing is to be kept.")
+    ] = "features",
     group: Annotated[str, typer.Option(help="Column to score by; may be missing.")] = "app",
     as_json: JsonOption = False,
 ) -> None:

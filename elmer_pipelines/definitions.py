@@ -18,7 +18,7 @@ from assets import artifacts, clusters, projects, signals, sources
 from elmer_pipelines.errors import NotFoundError
 from elmer_pipelines.installation import environment, open_database
 from elmer_pipelines.notifications import notify
-from elmer_pipelines.resources import WORKSPACES, ElmerResource, open_pipeline
+from elmer_pipelines.resources import WORKSPACES, ElmerResource, keep_connections, open_pipeline
 from elmer_pipelines.settings import Settings, load_settings
 from elmer_pipelines.stack import free_port, run_stack
 from elmer_pipelines.store import workspaces
@@ -39,7 +39,6 @@ _CODE = {
     "projects": "projects",
     "artifacts": "artifacts",
 }
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
@@ -51,6 +50,7 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
         "sensors": [new_documents_sensor(settings.poll_interval_ms), run_failures, abandoned_runs],
         "resources": {"elmer": ElmerResource()},
         "executor": dg.in_process_executor,
+        "loggers": _console("INFO"),
     }
     return dg.Definitions(**{**whole, **overrides})
 
@@ -64,6 +64,11 @@ def defs() -> dg.Definitions:
 def all_assets() -> list[dg.AssetsDefinition]:
     """The assets of every group, from left to right."""
     return [one for module in _GROUPS for one in vars(module).values() if isinstance(one, dg.AssetsDefinition)]
+
+
+def _console(level: str) -> dict[str, dg.LoggerDefinition]:
+    """What runs say on the console; every event is in the UI whatever the level."""
+    return {"console": dg.colored_console_logger.configured({"log_level": level})}
 
 
 def _described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
@@ -121,6 +126,7 @@ def prepare_instance(settings: Settings) -> dg.DagsterInstance:
     finally:
         database.close()
     instance = dg.DagsterInstance.get()
+    keep_connections(instance)
     register_workspaces(instance, ids)
     return instance
 
@@ -144,7 +150,7 @@ def run_workspace(workspace_id: str, select: str | None = None, *, settings: Set
     Raises WorkspaceError for an unknown workspace, NotFoundError for an unknown asset.
     """
     settings = settings or load_settings()
-    job, chosen = _selected(build_definitions(settings), select)
+    job, chosen = _selected(build_definitions(settings, loggers=_console("CRITICAL")), select)
     with prepare_instance(settings) as instance:
         pipeline = open_pipeline()
         pipeline.root(workspace_id)
@@ -152,7 +158,6 @@ def run_workspace(workspace_id: str, select: str | None = None, *, settings: Set
         run_id = str(uuid4())
         with living(pipeline.database, run_id):
             done = job.execute_in_process(
-                run_config=_QUIET,
                 instance=instance,
                 partition_key=workspace_id,
                 asset_selection=chosen,

@@ -168,15 +168,16 @@ class Pipeline:
 
     def cluster_themes(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """A name and a summary for every cluster."""
-        from elmer_pipelines.clusters.naming import name_clusters
+        from elmer_pipelines.clusters.theming import name_clusters
 
         ledger = self._ledger(workspace_id, "cluster_themes", run_id)
         model = self.text_model("generate", ledger)
-        return _accounted(name_clusters(self.database, workspace_id, model, run_id=run_id), ledger)
+        result = name_clusters(self.database, workspace_id, self.embedder, model, run_id=run_id)
+        return _accounted(result, ledger)
 
     def cluster_trends(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """How often each cluster was heard, by week."""
-        from elmer_pipelines.clusters.clustering import follow_trends
+        from elmer_pipelines.clusters.theming import follow_trends
 
         return follow_trends(self.database, workspace_id, run_id=run_id)
 

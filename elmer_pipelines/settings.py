@@ -56,9 +56,7 @@ class Settings(BaseSettings):
     context_path: str = Field("elmer-docs/", validation_alias=_named("ELMER_CONTEXT_PATH"), min_length=1)
     prototypes_path: str = Field("prototypes/", validation_alias=_named("ELMER_PROTOTYPES_PATH"), min_length=1)
 
-    default_workspace_id: str = Field(
-        "default", validation_alias=_named("DEFAULT_WORKSPACE_ID"), pattern=WORKSPACE_ID
-    )
+    default_workspace_id: str = Field("default", validation_alias=_named("DEFAULT_WORKSPACE_ID"), pattern=WORKSPACE_ID)
     worker_id: str = Field(default_factory=socket.gethostname, validation_alias=_named("WORKER_ID"), min_length=1)
     poll_interval_ms: int = Field(5_000, validation_alias=_named("POLL_INTERVAL"), ge=500, le=3_600_000)
     max_concurrent: int = Field(1, validation_alias=_named("MAX_CONCURRENT"), ge=1, le=64)

@@ -152,7 +152,7 @@ class Workbench:
         """Records that failed: step, record_id, error_kind, message, next_step, retryable, attempts, updated_at."""
         with self.database.begin() as connection:
             rows = outcomes.failures(connection, self.workspace_id, step)
-        columns = "step record_id error_kind message next_step retryable attempts updated_at".split()
+        columns = ["step", "record_id", "error_kind", "message", "next_step", "retryable", "attempts", "updated_at"]
         return _frame(rows, columns)
 
     def retry_failures(self, step: str | None = None) -> int:

@@ -30,7 +30,8 @@ _PROBLEM = re.compile(
 _WISH = re.compile(
     r"\b(need(s|ed)?( to)?|want(s|ed)?|wish\w*|would (like|love|be (nice|great|good|helpful|useful))|hope|hoping|"
     r"must have|please (add|make|let|give)|should (be|have|let|allow)|could you|looking for|"
-    r"require[sd]?|requests?|asks? for|asked for|if only|it would help|brauch\w*|wünsch\w*|möchte\w*|hätte gern\w*|bräuchte\w*|benötig\w*|"
+    r"require[sd]?|requests?|asks? for|asked for|if only|it would help|"
+    r"brauch\w*|wünsch\w*|möchte\w*|hätte gern\w*|bräuchte\w*|benötig\w*|"
     r"necesit\w+|querría\w*|quisiera\w*|ojalá|besoin|voudrai\w*|aimerai\w*|souhait\w*)\b",
     re.IGNORECASE,
 )

@@ -116,7 +116,8 @@ def centroids(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArra
     clustered = labels != UNCLUSTERED
     np.add.at(sums, labels[clustered], vectors[clustered].astype(np.float64))
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0).astype(np.float32)
+    directions: NDArray[np.float32] = (sums / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    return directions
 
 
 def place(

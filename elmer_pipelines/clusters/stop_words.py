@@ -37,8 +37,9 @@ oder oft ohne schon sehr sein seine seit selbst sich sie sind so sogar soll soll
 unsere unserem unseren unserer unter viel viele vom von vor war wäre waren warum was weil weiter welche welcher wenn
 wer werde werden wie wieder wir wird wirklich wo wollen worden wurde wurden würde würden zu zum zur zwar zwischen
 """
+_NEGATIONS = """
+can't cannot couldn't didn't doesn't don't isn't kein keine keinen lacks missing never nicht nie no not ohne unable
+wasn't without won't
+"""
 STOP_WORDS = frozenset(_ENGLISH.split()) | frozenset(_GERMAN.split())
-NEGATIONS = frozenset(
-    "can't cannot couldn't didn't doesn't don't isn't kein keine keinen lacks missing never nicht nie no not ohne unable "
-    "wasn't without won't".split()
-)
+NEGATIONS = frozenset(_NEGATIONS.split())

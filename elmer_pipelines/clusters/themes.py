@@ -1,6 +1,6 @@
 """The theme of a cluster, worked out locally: terms that set it apart from the others, and its most central quotes.
 
-How Claude is asked for a name is `naming.py`; grouping is `grouping.py`.
+How Claude is asked for a name is `theme_prompt.py`; grouping is `grouping.py`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -146,8 +148,8 @@ def _compare(own: Counter[date], totals: Counter[date], weeks: list[date]) -> Ar
 def _fisher(found: Arithmetic) -> float:
     from scipy.stats import fisher_exact
 
-    others = [found.recent_total - found.recent, found.past_total - found.past]
-    return float(fisher_exact([[found.recent, found.past], others]).pvalue)
+    own = np.array([found.recent, found.past])
+    return float(fisher_exact(np.stack([own, np.array([found.recent_total, found.past_total]) - own])).pvalue)
 
 
 def _with_q_values(found: dict[str, Arithmetic]) -> dict[str, Arithmetic]:

@@ -48,7 +48,10 @@ def _show(bench: Workbench, calls: list[dict[Any, Any]], seconds: float) -> None
         f"[bold]{signals['total']:,} signals[/bold], [bold]{found['clusters']['total']:,} clusters[/bold] "
         f"({found['clusters']['unclustered']:,} signals unclustered)\n"
     )
-    severities = [{"severity": k, "signals": signals["by_severity"].get(k, 0)} for k in ("critical", "high", "medium", "low", "none")]
+    severities = [
+        {"severity": k, "signals": signals["by_severity"].get(k, 0)}
+        for k in ("critical", "high", "medium", "low", "none")
+    ]
     out.print(table("Signals by severity", severities))
     out.print()
     clusters = bench.clusters().head(_TOP)
@@ -86,5 +89,9 @@ def _show_models(calls: list[dict[Any, Any]], seconds: float) -> None:
     if not calls:
         out.print("Nothing had changed: no model did any work.")
     for one in calls:
-        local = " [yellow](local: a heuristic, set a key for Claude and OpenAI)[/yellow]" if one["provider"] == "local" else ""
+        local = (
+            " [yellow](local: a heuristic, set a key for Claude and OpenAI)[/yellow]"
+            if one["provider"] == "local"
+            else ""
+        )
         out.print(f"  {one['model']}: {one['inputs']:,} texts{local}")

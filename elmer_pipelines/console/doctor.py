@@ -43,7 +43,10 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
-    for name, path in (("ELMER_HOME", str(settings.home_folder)), ("ELMER_CONTEXT_PATH", settings.place(settings.context_path))):
+    for name, path in (
+        ("ELMER_HOME", str(settings.home_folder)),
+        ("ELMER_CONTEXT_PATH", settings.place(settings.context_path)),
+    ):
         if "://" in path:
             yield Finding("Folders", name, "warning", f"{path} (a URL: not tried)")
             continue

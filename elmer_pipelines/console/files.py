@@ -53,7 +53,9 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     for name in plain.columns:
         column = plain[name]
         if isinstance(column.dtype, pd.DatetimeTZDtype) or any(hasattr(one, "isoformat") for one in column):
-            plain[name] = [one.isoformat() if hasattr(one, "isoformat") and not pd.isna(one) else None for one in column]
+            plain[name] = [
+                one.isoformat() if hasattr(one, "isoformat") and not pd.isna(one) else None for one in column
+            ]
         elif any(isinstance(one, list | dict) for one in column):
             plain[name] = [_as_json(one) for one in column]
     return plain

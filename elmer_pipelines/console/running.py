@@ -19,4 +19,4 @@ def run_workspace(bench: Workbench, select: str | None = None) -> bool:
     from elmer_pipelines import definitions
 
     with StepProgress() as progress, listening(progress):
-        return definitions.run_workspace(bench.settings, bench.workspace_id, select)
+        return bool(definitions.run_workspace(bench.workspace_id, select, settings=bench.settings))

@@ -87,7 +87,7 @@ def _speech(path: str, text: str, form: str) -> Iterator[_Spoken]:
                 voice, role, words = label.speaker, label.role, words[label.words :]
                 speaker = voice
             elif voice is None:
-                voice = speaker if start else None
+                voice = speaker
             yield _Spoken(voice, start, end, words, role)
 
 

@@ -98,7 +98,7 @@ def find_columns(path: str, names: Sequence[str], records: Sequence[Record], opt
     title = next((known[name] for name in _TITLES if name in known and known[name] != text), None)
     author = options.author or _first(known, _AUTHORS, sample, text)
     columns = Columns(
-        texts=(text, *_more_texts(free, sample, {text, title, author})),
+        texts=tuple(sorted([text, *_more_texts(free, sample, {text, title, author})], key=list(names).index)),
         ours=ours,
         id=options.id or _find_id(known, records, text),
         title=title,
@@ -164,14 +164,14 @@ def _more_texts(names: Sequence[str], sample: Sequence[Record], taken: set[str |
 
 
 def _find_id(known: dict[str, str], records: Sequence[Record], text: str) -> str | None:
-    """A column named like an id whose values mostly differ."""
+    """A column named like an id most of whose values differ; below half they name something else."""
     for wanted in _IDS:
         name = known.get(wanted)
         if name is None or name == text:
             continue
         values = [record.get(name) for record in records]
         filled = {str(value) for value in values if value not in (None, "")}
-        if len(filled) >= max(1, 0.9 * len(values)):
+        if len(filled) >= max(1, 0.5 * len(values)):
             return name
     return None
 
@@ -182,7 +182,7 @@ def _find_group(known: dict[str, str], records: Sequence[Record], columns: Colum
         return None
     for wanted in _GROUPS:
         name = known.get(wanted)
-        if name is None or name in columns.texts or name == columns.id:
+        if name is None or name in columns.texts:
             continue
         values = [str(record.get(name)) for record in records if record.get(name) not in (None, "")]
         if values and len(set(values)) < 0.8 * len(values):

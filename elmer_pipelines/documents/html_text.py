@@ -10,32 +10,11 @@ from html.parser import HTMLParser
 
 _DROPPED = frozenset({"script", "style", "template", "noscript", "head", "title", "svg", "object"})
 _BLOCKS = frozenset(
-    [
-        "p",
-        "div",
-        "br",
-        "li",
-        "ul",
-        "ol",
-        "tr",
-        "table",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "blockquote",
-        "pre",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "hr",
-        "dt",
-        "dd",
-    ]
-)
+    (
+        "p", "div", "br", "li", "ul", "ol", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre",
+        "section", "article", "header", "footer", "hr", "dt", "dd",
+    )
+)  # fmt: skip
 _MANY_LINES = re.compile(r"\n{3,}")
 
 

@@ -106,9 +106,7 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
             documents = reader.read(path, data)
             return partial(_save, workspace_id, path, documents, vanished, saved)
 
-        result = work_through(
-            database, workspace_id, STEP, wanted, one_by_one(read), workers=_READERS, run_id=run_id
-        )
+        result = work_through(database, workspace_id, STEP, wanted, one_by_one(read), workers=_READERS, run_id=run_id)
     _retire_vanished(database, workspace_id, vanished, saved)
     result.counts.update(saved)
     return _described(database, workspace_id, result)

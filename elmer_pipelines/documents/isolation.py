@@ -132,7 +132,8 @@ def _close_quietly(pipe: Any) -> None:
 
 
 def _crash(path: str, code: int | None) -> UnreadableDocument:
-    if code in (-6, -9):  # aborted by an allocator, or killed by the system when memory ran out
+    # aborted by an allocator, killed by the system when memory ran out, or a library that could not be loaded for it
+    if code in (-6, -9, 127):
         return too_much_memory(path)
     return UnreadableDocument(
         "broken", f"{path} made its parser crash (exit code {code}).", next_step="Save the file again, or remove it."

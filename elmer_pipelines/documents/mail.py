@@ -40,6 +40,12 @@ _WRAPPED_WROTE = re.compile(r"^(On[^\n]{4,150})\n([^\n]{0,80}wrote:)$", re.MULTI
 _SIGNATURE = re.compile(
     r"^(?:--[ \t]?$|Sent from my\b|Von meinem .{1,30} gesendet|Get Outlook for\b|Enviado desde mi\b)", re.MULTILINE
 )
+_SIGN_OFF = re.compile(
+    r"\n[ \t]*(?:(?:kind|best|warm|many)[ \t]+)?(?:regards|best|thanks|thank you|cheers|sincerely|yours|wishes|"
+    r"all the best|viele grüße|mit freundlichen grüßen|liebe grüße|saludos|un saludo|cordialement|merci)\b"
+    r"[^\n]{0,20}[,.!]?[ \t]*(?:\n[^\n]{0,60}){0,5}$",
+    re.IGNORECASE,
+)
 _QUOTED_LINE = re.compile(r"[ \t]*>")
 
 
@@ -129,6 +135,7 @@ def _write(draft: Draft, body: str, sender: tuple[str, str]) -> None:
     own, quoted = _split_quoted(body)
     cut = _SIGNATURE.search(own)
     own = (own[: cut.start()] if cut else own).rstrip()
+    own = _SIGN_OFF.sub("", own).rstrip() or own
     found = find_segments(own, Voices()) if own else []
     said = [type(s)(**{**s.__dict__, "speaker": s.speaker or name or None, "is_customer": customer}) for s in found]
     draft.place(own, said)

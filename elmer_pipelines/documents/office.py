@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.documents.decoding import decode
 from elmer_pipelines.documents.guards import broken, clean_text, clean_value, encrypted
-from elmer_pipelines.documents.moments import parse_moment
 from elmer_pipelines.documents.plain import text_document
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from elmer_pipelines.documents.model import Document
     from elmer_pipelines.documents.options import ReadingOptions
 
@@ -58,9 +56,7 @@ def read_docx(path: str, data: bytes, options: ReadingOptions) -> list[Document]
 
     converter: Any = DocxConverter  # its constructor has no annotations
     result = converter().convert(io.BytesIO(data), StreamInfo(extension=".docx"), **_AS_WRITTEN)
-    title, created = _office_properties(data)
-    document = text_document(path, _tidy(result.markdown), form="docx", title=title)
-    return [_dated(document, created)]
+    return [_office_document(path, _tidy(result.markdown), "docx", data)]
 
 
 def read_pptx(path: str, data: bytes, options: ReadingOptions) -> list[Document]:
@@ -71,8 +67,7 @@ def read_pptx(path: str, data: bytes, options: ReadingOptions) -> list[Document]
     converter: Any = PptxConverter  # its constructor has no annotations
     result = converter().convert(io.BytesIO(data), StreamInfo(extension=".pptx"), **_AS_WRITTEN)
     text = _PICTURE.sub("", _SLIDE.sub("", result.markdown.replace("\v", "\n")))
-    title, created = _office_properties(data)
-    return [_dated(text_document(path, _tidy(text), form="pptx", title=title), created)]
+    return [_office_document(path, _tidy(text), "pptx", data)]
 
 
 def read_pdf(path: str, data: bytes, options: ReadingOptions) -> list[Document]:
@@ -93,17 +88,22 @@ def read_pdf(path: str, data: bytes, options: ReadingOptions) -> list[Document]:
 
 
 def _unwrapped(page: str) -> str:
-    """Lines of a paragraph joined by spaces; list items, rows, headings and turns keep their own line."""
-    blocks = []
-    for block in re.split(r"\n[ \t]*\n", page):
-        lines: list[str] = []
-        for line in block.split("\n"):
-            if lines and line.strip() and not _STARTS_ANEW.match(line) and not lines[-1].startswith("|"):
-                lines[-1] = f"{lines[-1].rstrip()} {line.strip()}"
-            else:
-                lines.append(line.rstrip())
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+    """Lines broken by the page's width joined by spaces; every other line is a paragraph of its own."""
+    lines = page.split("\n")
+    full = 0.6 * max((len(line) for line in lines), default=0)
+    paragraphs: list[str] = []
+    before = ""
+    for line in lines:
+        goes_on = before.strip() and len(before) >= full and not _STARTS_ANEW.match(line)
+        in_table = before.startswith("|") and line.startswith("|")
+        if line.strip() and goes_on and not before.startswith("|"):
+            paragraphs[-1] = f"{paragraphs[-1].rstrip()} {line.strip()}"
+        elif line.strip() and in_table:
+            paragraphs[-1] += "\n" + line.rstrip()
+        elif line.strip():
+            paragraphs.append(line.rstrip())
+        before = line
+    return "\n\n".join(paragraphs)
 
 
 def _tidy(text: str) -> str:
@@ -111,23 +111,18 @@ def _tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)).strip()
 
 
-def _office_properties(data: bytes) -> tuple[str | None, datetime | None]:
-    """Title and date of creation from the file's core properties, None where they say nothing."""
-    import zipfile
+def _office_document(path: str, text: str, form: str, data: bytes) -> Document:
+    """A document with what the file's core properties say of its author and day; templates keep old titles."""
+    return text_document(path, text, form=form, metadata=_core_properties(data))
 
+
+def _core_properties(data: bytes) -> dict[str, Any]:
     from defusedxml.ElementTree import ParseError, fromstring
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             root: Any = fromstring(archive.read("docProps/core.xml"))
     except (KeyError, ParseError, ValueError):
-        return None, None
-    values = {element.tag.rsplit("}", 1)[-1]: element.text for element in root}
-    title = clean_value(values.get("title") or "")[:300]
-    templates = {"PowerPoint Presentation", "Word Document"}
-    return (title if title not in templates else "") or None, parse_moment(values.get("created"))
-
-
-def _dated(document: Document, created: datetime | None) -> Document:
-    fields = {name: document.__dict__[name] for name in document.__dataclass_fields__}
-    return type(document)(**{**fields, "occurred_at": document.occurred_at or created})
+        return {}
+    values = {element.tag.rsplit("}", 1)[-1]: clean_value(element.text or "")[:200] for element in root}
+    return {name: values[name] for name in ("title", "creator", "created", "modified") if values.get(name)}

@@ -21,7 +21,6 @@ from elmer_pipelines.ids import text_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
 
     from elmer_pipelines.documents.model import Kind
     from elmer_pipelines.documents.options import TableOptions
@@ -99,29 +98,40 @@ def _document(source: RecordSource, record: Record, columns: Columns) -> Documen
     at = parse_moment(record.get(columns.date)) if columns.date else None
     draft = Draft()
     answered = [name for name in (*columns.texts, *columns.ours) if _text(record, name)]
+    customer = _is_customer(record, columns, author)
+    several = len(columns.texts) + len(columns.ours) > 1
     if not any(name in columns.texts for name in answered):
         return None
     for name in answered:
         if draft:
             draft.label("\n\n")
-        if len(answered) > 1 and (name != columns.texts[0] or name.endswith("?")):
-            draft.label(f"{clean_value(name)}:\n")
-        _say(draft, _text(record, name), author, name if len(answered) > 1 else None, at, ours=name in columns.ours)
+        if several and (name != columns.texts[0] or name.endswith("?")):
+            draft.label(clean_value(name) + ("\n" if name.endswith("?") else ":\n"))
+        ours = name in columns.ours
+        fields = {"speaker": None if ours else author, "is_customer": customer and not ours, "at": at}
+        _say(draft, _text(record, name), {**fields, "heading": clean_value(name) if several else None})
     return _finish(source, draft, [record], columns, _text(record, columns.title))
 
 
-def _say(draft: Draft, words: str, author: str | None, heading: str | None, at: datetime | None, ours: bool) -> None:
+def _say(draft: Draft, words: str, fields: dict[str, Any]) -> None:
     """One cell: a segment, or several where the cell holds a transcript or paragraphs."""
-    found = find_segments(words, Voices()) if "\n" in words and not ours else []
+    found = find_segments(words, Voices()) if "\n" in words and fields["is_customer"] else []
     if len(found) <= 1:
-        draft.say(words, speaker=None if ours else author, is_customer=not ours, heading=heading, at=at)
+        draft.say(words, **fields)
         return
     spoken = any(segment.speaker for segment in found)
     parts = []
     for segment in found:
-        said = {"speaker": segment.speaker if spoken else author, "heading": segment.heading or heading, "at": at}
+        speaker = segment.speaker if spoken else fields["speaker"]
+        said = {"speaker": speaker, "heading": segment.heading or fields["heading"], "at": fields["at"]}
         parts.append(Segment(**{**segment.__dict__, **said}))
     draft.place(words, parts)
+
+
+def _is_customer(record: Record, columns: Columns, speaker: str | None) -> bool:
+    """By the role the data give, else by the name."""
+    role = data_role_is_ours(_text(record, columns.role)) if columns.role else None
+    return not role if role is not None else Voices().is_customer(speaker)
 
 
 def _grouped(records: Sequence[Record], group: str) -> list[tuple[str, list[Record]]]:
@@ -137,8 +147,7 @@ def _group_document(source: RecordSource, key: str, members: list[Record], colum
     draft = Draft()
     for number, record in enumerate(members, start=1):
         speaker = clean_value(_text(record, columns.author) or _text(record, columns.role)) or None
-        role = data_role_is_ours(_text(record, columns.role)) if columns.role else None
-        customer = not role if role is not None else Voices().is_customer(speaker)
+        customer = _is_customer(record, columns, speaker)
         at = parse_moment(record.get(columns.date)) if columns.date else None
         for name in (*columns.texts, *columns.ours):
             said_by = None if name in columns.ours else speaker

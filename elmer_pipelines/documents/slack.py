@@ -22,26 +22,12 @@ if TYPE_CHECKING:
 
 DAY_FILE = re.compile(r"(?:.*/)?([^/]+)/(\d{4}-\d\d-\d\d)\.json")
 _SKIPPED = frozenset(
-    [
-        "channel_join",
-        "channel_leave",
-        "channel_topic",
-        "channel_purpose",
-        "channel_name",
-        "channel_archive",
-        "channel_unarchive",
-        "group_join",
-        "group_leave",
-        "bot_add",
-        "bot_remove",
-        "message_changed",
-        "message_deleted",
-        "pinned_item",
-        "tombstone",
-        "reminder_add",
-        "channel_convert_to_private",
-    ]
-)
+    (
+        "channel_join", "channel_leave", "channel_topic", "channel_purpose", "channel_name", "channel_archive",
+        "channel_unarchive", "group_join", "group_leave", "bot_add", "bot_remove", "message_changed",
+        "message_deleted", "pinned_item", "tombstone", "reminder_add", "channel_convert_to_private",
+    )
+)  # fmt: skip
 _MARKUP = re.compile(r"<([^<>\n]{1,2000})>")
 Message = dict[str, Any]
 

@@ -35,6 +35,7 @@ _NOT_NAMES = frozenset(
     edit|ps|p.s|status|priority|version|device|platform|os|browser|app|plan|company|account|tags|tag|topic|agenda|
     next steps|follow up|follow-up|participants|attendees|location|duration|quote|quotes|insight|insights|finding|
     pros|cons|pro|con|steps|expected|actual|severity|impact|idea|ideas|request|question for us|recording|language|
+    feature|solution|bug|issue|problems|customer quote|category|theme|score|rating|price|pricing|used by|owner|
     error|reason|conclusion|overall|first|second|third|finally|also|but|and|so|role|name|email|phone|id""".replace(
         "\n", ""
     )
@@ -60,6 +61,8 @@ def find_turns(text: str, voices: Voices) -> list[Turn]:
     counts = Counter(turn.speaker for turn in candidates)
     sure = {t.speaker for t in candidates if t.time is not None or voices.knows(t.speaker)}
     sure |= {speaker for speaker, count in counts.items() if count >= 2}
+    if sure:  # in a dialogue, who speaks once has a name
+        sure |= {turn.speaker for turn in candidates if _is_proper(turn.speaker)}
     turns = [turn for turn in candidates if turn.speaker in sure]
     return turns if len({turn.speaker for turn in turns}) >= 2 or _monologue(turns, voices) else []
 
@@ -100,6 +103,11 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
         end = len(text) if end < 0 else end
         yield start, end
         start = end + 1
+
+
+def _is_proper(name: str) -> bool:
+    words = name.split()
+    return len(words) <= 3 and not any(word[0].islower() for word in words)
 
 
 def _is_name(name: str, found: re.Match[str]) -> bool:

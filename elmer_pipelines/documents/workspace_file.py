@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,7 +29,7 @@ class _Part(BaseModel):
 class Automation(_Part):
     """How far machines go on their own (DESIGN section 5)."""
 
-    depth: Depth = "suggest"
+    depth: Depth = "auto_create"
     initiative_signals: Annotated[int, Field(ge=1)] = 3
     prd_signals: Annotated[int, Field(ge=1)] = 5
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.7
@@ -129,13 +130,31 @@ def starter(name: str) -> str:
     return _STARTER.replace("@NAME@", quoted)
 
 
+def write_starter(root: str, name: str) -> bool:
+    """Put a first workspace.toml into a local folder that has none; True when it was written.
+
+    A folder behind a URL is left as it is. Raises WorkspaceError when the folder is not there or can't be written.
+    """
+    folder = Folder(root)
+    folder.check()
+    if "://" in root or folder.find(FILE_NAME) is not None:
+        return False
+    try:
+        (Path(root) / FILE_NAME).write_text(starter(name), encoding="utf-8")
+    except OSError as error:
+        raise WorkspaceError(
+            f"{FILE_NAME} can't be written into {root}: {error.strerror}. Make the folder writable, or put one there."
+        ) from error
+    return True
+
+
 _STARTER = """\
 # Settings of this workspace. Everything is optional; what is commented out shows the default.
 name = @NAME@
 description = ""
 
 [automation]
-depth = "suggest"            # manual, suggest, auto_create, full_auto
+depth = "auto_create"        # manual, suggest, auto_create, full_auto
 # initiative_signals = 3     # signals a cluster needs to become an initiative
 # prd_signals = 5            # signals an initiative needs for a PRD
 # min_confidence = 0.7

@@ -14,6 +14,8 @@ from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.retrying import Retrying
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import anthropic
     import httpx2
 
@@ -119,6 +121,14 @@ class AnthropicText:
             return schema.model_validate_json(text)
         except ValidationError as error:
             raise faults.schema_fault(error, raw.model) from None
+
+    def lifecycle(self) -> tuple[str, datetime | None]:
+        """`active`, `deprecated` or `retired`, and when the model retires; costs nothing. Raises ModelFault."""
+        try:
+            info = self._connected().models.retrieve(self._model)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise faults.classify(error, _SERVICE, secret=self._key) from None
+        return str(getattr(info, "lifecycle", None) or "active"), getattr(info, "retires_at", None)
 
     def _connected(self) -> anthropic.Anthropic:
         with self._lock:

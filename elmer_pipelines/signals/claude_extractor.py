@@ -92,8 +92,8 @@ class ClaudeExtractor:
         except ModelFault as fault:
             if fault.kind != "truncated" or window.end - window.start < _LEAST_WINDOW:
                 raise
-            halves = cut(document.text, window.start, window.end, (window.end - window.start) // 2 + 1)
-            return [quote for half in halves for quote in self._of_window(document, Window(*half))]
+            parts = _smaller(document, window, turns)
+            return [quote for part in parts for quote in self._of_window(document, part)]
         return [_as_quote(signal, document, window, turns) for signal in answer.signals]
 
 
@@ -107,6 +107,15 @@ def turns_of(document: Document, window: Window) -> Iterator[Segment]:
         start, end = max(segment.start, window.start), min(segment.end, window.end)
         if document.text[start:end].strip():
             yield replace(segment, start=start, end=end)
+
+
+def _smaller(document: Document, window: Window, turns: list[Segment]) -> list[Window]:
+    """The window in two between turns, or a single long turn in two or three between sentences."""
+    middle = len(turns) // 2
+    if middle:
+        return [Window(window.start, turns[middle - 1].end), Window(turns[middle].start, window.end)]
+    half = (window.end - window.start) // 2 + 1
+    return [Window(*piece) for piece in cut(document.text, window.start, window.end, half)]
 
 
 def material(document: Document, turns: list[Segment]) -> str:

@@ -50,9 +50,7 @@ def embed_records(
             store.insert(connection, workspace_id, embedder.model, vectors)
         return [Finished(record, error=faults.get(hashes[record])) for record in records]
 
-    result = work_through(
-        database, workspace_id, step, wanted, work_on, chunk=CHUNK, workers=workers, run_id=run_id
-    )
+    result = work_through(database, workspace_id, step, wanted, work_on, chunk=CHUNK, workers=workers, run_id=run_id)
     if result.done:
         with database.begin() as connection:
             store.ensure_index(connection, embedder.model, embedder.dimensions)

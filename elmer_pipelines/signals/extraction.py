@@ -47,9 +47,7 @@ def extract_signals(
             rows = document_store.load(connection, workspace_id, document_ids)
         return _extract(workspace_id, extractor, rows)
 
-    result = work_through(
-        database, workspace_id, STEP, wanted, work_on, chunk=chunk, workers=workers, run_id=run_id
-    )
+    result = work_through(database, workspace_id, STEP, wanted, work_on, chunk=chunk, workers=workers, run_id=run_id)
     return _described(database, workspace_id, result)
 
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 NAME = "local/elmer-signals-1"
 _BATCH = 2_000  # sentences judged at once: bounds the memory of their letter n-grams to some 20 MB
-_MENTION = 1.0  # margin from which a plain mention outside reviews counts: there much is said of work, not of the product
+_MENTION = 1.0  # margin for a plain mention outside reviews, where much is said of work and not of the product
 _PRAISE = -0.7
+_STRONG_WORDS = 5
 _CONTEXT = 20_000  # characters of one speaker's words searched for who they are
 _FOREIGN_WORDS, _FOREIGN_LETTERS = 6, 10
 _WORDLESS = Judgement(float("-inf"), ())
@@ -54,7 +55,9 @@ class LocalExtractor:
     def __init__(self, model: str = ALL, weights: Path = SHIPPED) -> None:
         self._file = load_weights(weights)
         if model not in self._file.models:
-            raise SettingsError(f"{weights.name} has no model {model!r}; it has {', '.join(sorted(self._file.models))}.")
+            raise SettingsError(
+                f"{weights.name} has no model {model!r}; it has {', '.join(sorted(self._file.models))}."
+            )
         self._model_name = model
         self._model = LocalModel(self._file.models[model])
 
@@ -136,9 +139,6 @@ def _is_kept(candidate: _Candidate, judgement: Judgement) -> bool:
     return _says_something(cues, judgement, candidate.language)
 
 
-_STRONG_WORDS = 5
-
-
 def _says_something(cues: Cues, judgement: Judgement, language: Language) -> bool:
     """Talk is wider than a review: it takes a request, trouble or praise, or a clear mention of a feature."""
     if cues.question:
@@ -172,5 +172,5 @@ def _vectors_version() -> str:
 def _rules_hash() -> str:
     """Of the source itself: a version number would one day not be raised."""
     modules = (sentences, local_features, local_rules, local_reading)
-    files = [Path(__file__), *(Path(module.__file__) for module in modules if module.__file__)]
+    files = [Path(__file__), local_rules.PATTERNS, *(Path(module.__file__) for module in modules if module.__file__)]
     return text_hash("\n".join(file.read_text(encoding="utf-8") for file in files))

@@ -24,14 +24,22 @@ SPELLING = 2**12
 LETTERS = 2**15
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+|[^\w\s]+")
-_ENDINGS = "ing ed s er tion ment ly able ness al y ive ic ity ful est ous ure age ist".split()
-_FUNCTION_WORDS = """i you he she it we they me my your our their his her its this that these those a an the and or but so
-    if when because while to of in on at by for with from as into up out off over no not n't very really just too also
-    even still only always never can can't could cannot would should will won't do does don't doesn't did didn't have
-    has had is isn't are was were be been am i'm it's there what which who how where why all any some more most other
-    please than then now""".split()
-_INDEX = {word: position for position, word in enumerate(_FUNCTION_WORDS)}
-SHAPE = len(_ENDINGS) + 8 + len(_FUNCTION_WORDS)
+_ENDINGS = [
+    "ing", "ed", "s", "er", "tion", "ment", "ly", "able", "ness", "al", "y", "ive", "ic", "ity", "ful", "est",
+    "ous", "ure", "age", "ist",
+]  # fmt: skip
+FUNCTION_WORDS = (
+    "i", "you", "he", "she", "it", "we", "they", "me", "my", "your", "our", "their", "his", "her", "its",
+    "this", "that", "these", "those", "a", "an", "the", "and", "or", "but", "so", "if", "when", "because",
+    "while", "to", "of", "in", "on", "at", "by", "for", "with", "from", "as", "into", "up", "out", "off",
+    "over", "no", "not", "n't", "very", "really", "just", "too", "also", "even", "still", "only", "always",
+    "never", "can", "can't", "could", "cannot", "would", "should", "will", "won't", "do", "does", "don't",
+    "doesn't", "did", "didn't", "have", "has", "had", "is", "isn't", "are", "was", "were", "be", "been", "am",
+    "i'm", "it's", "there", "what", "which", "who", "how", "where", "why", "all", "any", "some", "more", "most",
+    "other", "please", "than", "then", "now",
+)  # fmt: skip
+_INDEX = {word: position for position, word in enumerate(FUNCTION_WORDS)}
+SHAPE = len(_ENDINGS) + 8 + len(FUNCTION_WORDS)
 
 
 def words_of(sentence: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elmer_pipelines.errors import SettingsError
-from elmer_pipelines.signals.local_features import OFFSETS, letters, shape, spelling, vectors, words_of
+from elmer_pipelines.signals.local_features import FUNCTION_WORDS, OFFSETS, letters, shape, spelling, vectors, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -131,7 +131,7 @@ def _spans(words: list[str], logits: NDArray[np.float32]) -> tuple[str, ...]:
         stop = position
         while stop < len(words) and logits[stop] > 0 and words[stop][0].isalnum():
             stop += 1
-        if stop > position:
+        if any(word.lower() not in FUNCTION_WORDS for word in words[position:stop]):
             runs.append((float(logits[position:stop].max()), " ".join(words[position:stop])))
         position = max(stop, position + 1)
     return tuple(text for _, text in sorted(runs, key=lambda run: -run[0])[:3])
@@ -196,6 +196,4 @@ def load_weights(path: Path = SHIPPED) -> WeightsFile:
     digests: dict[int, set[str]] = {}
     for number, group in pairs:
         digests.setdefault(number, set()).add(groups[group])
-    return WeightsFile(
-        models, groups, {k: frozenset(v) for k, v in digests.items()}, hashlib.sha256(body).hexdigest()
-    )
+    return WeightsFile(models, groups, {k: frozenset(v) for k, v in digests.items()}, hashlib.sha256(body).hexdigest())

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 WORDS_C = 1.0
 LETTERS_C = 3.0
 STACK_C = 1.0
-_ARTICLES = frozenset("the a an my your to of in on and or it i is for with all that this any".split())
+_ARTICLES = frozenset({
+    "the", "a", "an", "my", "your", "to", "of", "in", "on", "and", "or", "it", "i", "is", "for", "with", "all",
+    "that", "this", "any",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

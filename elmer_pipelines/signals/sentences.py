@@ -18,24 +18,27 @@ MAX_SENTENCE = 600
 
 _LINE = re.compile(r"[^\r\n\u2028\u2029\x0b\x0c]+")
 _MARKER = re.compile(r"\s*(?:(?:[-*+•◦▪‣·–—>|#☐☑✓✔]+|\(?\d{1,3}[.)]|\[[ xX]\])[ \t\u00a0]+)*")
+_EMOJI = r"\u2600-\u27bf\U0001f000-\U0001faff"
 _STOP = re.compile(
-    r"""(?P<cjk>[。！？｡]+[」』”’）】"')\]]*)
-      | (?P<end>(?:[.!?…‽؟।]|[\u203c\u2047-\u2049])+['"”’»)\]*_]*)(?=\s|$)
-      | (?P<emoji>[\u2600-\u27bf\U0001f000-\U0001faff][\u2600-\u27bf\U0001f000-\U0001faff\ufe0f\u200d]*)(?=\s+[^\W\d_a-zß-ÿ])
+    rf"""(?P<cjk>[。！？｡]+[」』”’）】"')\]]*)
+      | (?<![.!?…‽؟।])(?P<end>[.!?…‽؟।\u203c\u2047-\u2049]+['"”’»)\]*_]*)(?=\s|$)
+      | (?<![{_EMOJI}])(?P<emoji>[{_EMOJI}][{_EMOJI}\ufe0f\u200d]*)(?=\s+[^\W\d_a-zß-ÿ])
     """,
     re.X,
-)
+)  # each alternative starts only at the first of a run: a million dots are read once
 _LAST_WORD = re.compile(r"[\w.’'-]*$")
 _NEXT = re.compile(r"\s*(\S+)")
-_ABBREVIATIONS = frozenset(
-    """mr mrs ms dr prof sr jr st vs e.g eg i.e ie approx no nos fig dept est inc ltd co corp max min incl cf al resp
-    ca bzw z.b zb d.h u.a o.ä v.a i.d.r inkl exkl evtl ggf nr vgl usw.s sog bspw mind zzgl tel abs ziff str hr fr frl"""
-    .split()
-)  # fmt: skip
-_AMBIGUOUS = frozenset("etc usw a.m p.m u.s".split())  # end a sentence only before a capital
-_MONTHS = frozenset(
-    "januar februar märz april mai juni juli august september oktober november dezember jahrhundert quartal".split()
-)
+_ABBREVIATIONS = frozenset({
+    "mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "e.g", "eg", "i.e", "ie", "approx", "no", "nos",
+    "fig", "dept", "est", "inc", "ltd", "co", "corp", "max", "min", "incl", "cf", "al", "resp", "ca", "bzw",
+    "z.b", "zb", "d.h", "u.a", "o.ä", "v.a", "i.d.r", "inkl", "exkl", "evtl", "ggf", "nr", "vgl", "usw.s",
+    "sog", "bspw", "mind", "zzgl", "tel", "abs", "ziff", "str", "hr", "fr", "frl",
+})  # fmt: skip
+_AMBIGUOUS = frozenset(["etc", "usw", "a.m", "p.m", "u.s"])  # end a sentence only before a capital
+_MONTHS = frozenset({
+    "januar", "februar", "märz", "april", "mai", "juni", "juli", "august", "september", "oktober", "november",
+    "dezember", "jahrhundert", "quartal",
+})  # fmt: skip
 _PAUSE = re.compile(r"[,;:，、；：]\s*|\s+[-–—]\s+|\s+")
 
 
@@ -81,7 +84,9 @@ def _continues(text: str, block: tuple[int, int], first: int, line_start: int) -
     """A wrapped line: long enough to have been wrapped, no stop at its end, no blank line between, lower case after."""
     tail = text[max(block[0], block[1] - 60) : block[1]].rstrip()
     gap = text[block[1] : line_start]
-    wrapped = len(tail) >= 50 and tail[-1:] not in ".!?…:。！？" and gap.count("\n") + gap.count("\r") <= 1 + ("\r\n" in gap)
+    wrapped = (
+        len(tail) >= 50 and tail[-1:] not in ".!?…:。！？" and gap.count("\n") + gap.count("\r") <= 1 + ("\r\n" in gap)
+    )
     return wrapped and first < len(text) and text[first].islower()
 
 

@@ -114,8 +114,7 @@ def history(connection: Connection, workspace_id: str, cluster_id: str) -> list[
     """What happened to a cluster: at, event, detail, oldest first."""
     rows = connection.execute(
         text(
-            "SELECT at, event, detail FROM elmer.cluster_events "
-            "WHERE workspace_id = :w AND cluster_id = :c ORDER BY id"
+            "SELECT at, event, detail FROM elmer.cluster_events WHERE workspace_id = :w AND cluster_id = :c ORDER BY id"
         ),
         {"w": workspace_id, "c": cluster_id},
     )
@@ -231,3 +230,16 @@ def unclustered(connection: Connection, workspace_id: str) -> int:
             {"w": workspace_id},
         ).scalar_one()
     )
+
+
+def count_duplicates(connection: Connection, workspace_id: str) -> dict[str, int]:
+    """How many groups of duplicates there are, and how many live signals are in them."""
+    row = connection.execute(
+        text(
+            "SELECT count(DISTINCT d.group_id), count(*) FROM elmer.duplicate_signals d JOIN elmer.signals s "
+            "ON s.workspace_id = d.workspace_id AND s.id = d.signal_id "
+            "WHERE d.workspace_id = :w AND s.retired_at IS NULL"
+        ),
+        {"w": workspace_id},
+    ).one()
+    return {"groups": row[0], "signals_in_groups": row[1]}

@@ -223,3 +223,32 @@ def set_status(connection: Connection, workspace_id: str, signal_id: str, status
         {"w": workspace_id, "id": signal_id, "s": status},
     )
     return bool(done.rowcount)
+
+
+def for_clustering(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
+    """Live signals, oldest first: id, text_hash, severity and frequency as people see them."""
+    rows = connection.execute(
+        text(
+            "SELECT s.id, s.text_hash, coalesce(s.edits->>'severity', s.severity) AS severity, "
+            "coalesce(s.edits->>'frequency', s.frequency) AS frequency FROM elmer.signals s "
+            "WHERE s.workspace_id = :w AND s.retired_at IS NULL ORDER BY s.created_at, s.id"
+        ),
+        {"w": workspace_id},
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def dated(connection: Connection, workspace_id: str) -> list[tuple[str, str | None, datetime]]:
+    """Live signals with a date (of the words, else of the document): id, cluster or None, when."""
+    rows = connection.execute(
+        text(
+            "SELECT s.id, m.cluster_id, coalesce(s.occurred_at, v.occurred_at) AS at FROM elmer.signals s "
+            "JOIN elmer.document_versions v ON v.workspace_id = s.workspace_id AND v.document_id = s.document_id "
+            "AND v.content_hash = s.content_hash "
+            "LEFT JOIN elmer.cluster_members m ON m.workspace_id = s.workspace_id AND m.signal_id = s.id "
+            "WHERE s.workspace_id = :w AND s.retired_at IS NULL "
+            "AND coalesce(s.occurred_at, v.occurred_at) IS NOT NULL ORDER BY s.id"
+        ),
+        {"w": workspace_id},
+    )
+    return [(row.id, row.cluster_id, row.at) for row in rows]

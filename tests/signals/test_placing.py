@@ -105,7 +105,7 @@ def test_what_cannot_be_placed_is_rejected_with_the_reason(words: str, reason: s
 
 
 def test_two_places_that_are_equally_alike_but_differ_are_ambiguous() -> None:
-    text = "The red export button never works at all. " + BEFORE + "The bad export button never works at all."
+    text = "The red export button never works at all. " + BEFORE + "The new export button never works at all."
     assert rejection(text, "The big export button never works at all.") == "ambiguous_fuzzy"
 
 
@@ -210,8 +210,6 @@ ATOMS = st.one_of(
             "&amp;",
             "&lt;b&gt;",
             "e\u0301",
-        ]
-        + [
             "👩‍👩‍👧‍👦",
             "👍🏽",
             "🇩🇪",
@@ -226,8 +224,19 @@ ATOMS = st.one_of(
             "مرحبا",
             "\u200f",
             "می‌خواهم",
+            "a",
+            "<",
+            ".",
+            "!?",
+            "ﬁ",
+            "Straße",
+            "İ",
+            "**bold**",
+            "\u200b",
+            "\u0300",
+            "ẞ",
+            "no",
         ]
-        + ["a", "<", ".", "!?", "ﬁ", "Straße", "İ", "**bold**", "\u200b", "\u0300", "ẞ", "no"]
     ),
     st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=6),
 )

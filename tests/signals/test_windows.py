@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,7 +63,7 @@ def test_every_word_is_in_a_window_and_windows_move_on(turns: list[str], size: i
     covered = {at for window in found for at in range(window.start, window.end)}
     spoken = {at for s in whole.segments for at in range(s.start, s.end) if not whole.text[at].isspace()}
     assert spoken <= covered
-    assert all(b.start > a.start and b.end > a.end for a, b in zip(found, found[1:], strict=False))
+    assert all(b.start > a.start and b.end > a.end for a, b in pairwise(found))
     longest_cluster = 60
     assert all(window.end - window.start <= size + longest_cluster for window in found)
     assert len(found) <= 2 * len(turns) + sum(map(len, turns)) + 1

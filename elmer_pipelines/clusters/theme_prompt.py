@@ -59,7 +59,7 @@ def naming_prompt(cluster: ClusterTexts, theme: Theme, siblings: Sequence[tuple[
         for row in central_order(other)[:_SIBLING_QUOTES]:
             parts.append(envelope("quote", shortened(other.texts[row], MAX_QUOTE_CHARS)))
         parts.append("</sibling>")
-    return Prompt(file.name, file.version, file.instructions, "\n".join(parts), max_tokens=1_000)
+    return Prompt(file.name, file.version, file.instructions, "\n".join(parts), max_tokens=4_000)
 
 
 def nearest_siblings(clusters: Sequence[ClusterTexts]) -> dict[str, list[str]]:

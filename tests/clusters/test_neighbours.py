@@ -1,0 +1,55 @@
+"""Exact neighbours: against the plain definition, with ties, in blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from elmer_pipelines.clusters import neighbours
+from elmer_pipelines.clusters.neighbours import nearest
+
+
+def unit(rows: int, dimensions: int = 16, seed: int = 0) -> np.ndarray:
+    drawn = np.random.default_rng(seed).standard_normal((rows, dimensions)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def plain(vectors: np.ndarray, k: int) -> np.ndarray:
+    similarity = np.round(vectors @ vectors.T, 5)
+    np.fill_diagonal(similarity, -9)
+    columns = np.broadcast_to(np.arange(len(vectors)), similarity.shape)
+    return np.lexsort((columns, -similarity), axis=1)[:, :k]
+
+
+def test_the_result_is_that_of_sorting_all_similarities(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = unit(333)
+    expected = plain(vectors, 7)
+    whole, similarities = nearest(vectors, 7)
+    assert np.array_equal(whole, expected)
+    assert (whole.dtype, similarities.dtype) == (np.int32, np.float32)
+    assert np.allclose(similarities, np.einsum("ikd,id->ik", vectors[whole], vectors), atol=1e-4)
+    monkeypatch.setattr(neighbours, "BLOCK_CELLS", 333 * 10)
+    assert len(neighbours.row_blocks(333)) == 34
+    assert np.array_equal(nearest(vectors, 7)[0], expected)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 0), (2, 1), (5, 4), (16, 15), (17, 15)])
+def test_few_rows_have_all_others_as_neighbours(rows: int, columns: int) -> None:
+    indices, similarities = nearest(unit(rows), 15)
+    assert indices.shape == similarities.shape == (rows, columns)
+    assert all(row not in found for row, found in enumerate(indices.tolist()))
+
+
+def test_identical_rows_come_in_order() -> None:
+    vectors = np.repeat(unit(2), [60, 3], axis=0)
+    indices, similarities = nearest(vectors, 5)
+    assert indices[0].tolist() == [1, 2, 3, 4, 5]
+    assert indices[40].tolist() == [0, 1, 2, 3, 4]
+    assert indices[62].tolist()[:2] == [60, 61]
+    assert indices[62].tolist()[2:] == [0, 1, 2]
+    assert similarities[0].max() <= 1.0
+
+
+def test_no_neighbours_can_not_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        nearest(unit(3), 0)
