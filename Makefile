@@ -30,7 +30,7 @@ dev: setup ## Dagster's UI, daemon and code location, until Ctrl-C
 	@$(BIN)/elmer dev
 
 notebook: setup ## JupyterLab on the notebooks
-	@$(BIN)/jupyter lab --ServerApp.root_dir=notebooks
+	@scripts/notebook $(ARGS)
 
 test: setup-dev ## every test
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(ARGS)

@@ -15,12 +15,12 @@ from uuid import uuid4
 import dagster as dg
 
 from assets import artifacts, clusters, projects, signals, sources
-from elmer_pipelines.errors import NotFoundError
+from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.installation import environment, open_database
 from elmer_pipelines.notifications import notify
 from elmer_pipelines.resources import WORKSPACES, ElmerResource, keep_connections, open_pipeline
 from elmer_pipelines.settings import Settings, load_settings
-from elmer_pipelines.stack import free_port, run_stack
+from elmer_pipelines.stack import DEFAULT_PORT, free_port, run_stack
 from elmer_pipelines.store import workspaces
 from elmer_pipelines.store.run_locks import living
 from sensors.abandoned_runs import abandoned_runs, reap
@@ -147,7 +147,7 @@ def run_workspace(workspace_id: str, select: str | None = None, *, settings: Set
     """Bring a workspace up to date in this process, as a run that Dagster's UI shows.
 
     `select` is Dagster's asset selection (`signals+`, `+prds`); default all. Progress goes to `steps.listening`.
-    Raises WorkspaceError for an unknown workspace, NotFoundError for an unknown asset.
+    Raises WorkspaceError for an unknown workspace, SettingsError for an unknown asset.
     """
     settings = settings or load_settings()
     job, chosen = _selected(build_definitions(settings, loggers=_console("CRITICAL")), select)
@@ -167,7 +167,8 @@ def run_workspace(workspace_id: str, select: str | None = None, *, settings: Set
             )
     outcome = RunOutcome(run_id, done.success, _failures(done))
     if not outcome:
-        notify(settings, "run_failed", workspace_id, f"refresh failed in {', '.join(outcome.failed_steps)}", run=run_id)
+        why = "; ".join(f"{step}: {reason}" for step, reason in outcome.failed_steps.items())
+        notify(settings, "run_failed", workspace_id, f"{refresh.name} failed: {why}", run=run_id)
     return outcome
 
 
@@ -178,9 +179,9 @@ def _selected(whole: dg.Definitions, select: str | None) -> tuple[dg.JobDefiniti
     try:
         chosen = (dg.AssetSelection.from_string(select) if select else dg.AssetSelection.all()).resolve(graph)
     except dg.DagsterError as error:
-        raise NotFoundError(f"{select!r} selects no assets: {error} The assets are {known}.") from error
+        raise SettingsError(f"{select!r} selects no assets: {error} The assets are {known}.") from error
     if not chosen:
-        raise NotFoundError(f"{select!r} selects no assets. The assets are {known}.")
+        raise SettingsError(f"{select!r} selects no assets. The assets are {known}.")
     return job, sorted(chosen)
 
 
@@ -204,7 +205,7 @@ def _failures(done: dg.ExecuteInProcessResult) -> dict[str, str]:
     return found
 
 
-def run_dev(settings: Settings, port: int | None = None) -> int:
+def run_dev(settings: Settings, port: int = DEFAULT_PORT) -> int:
     """Dagster's UI, daemon and code location until this process is told to stop; returns the exit code.
 
     Raises SettingsError, DatabaseError.

@@ -31,11 +31,9 @@ def dev_command(port: int) -> list[str]:
     return [sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)]
 
 
-def free_port(wanted: int | None = None) -> int:
-    """`wanted`; or 3000 where nobody listens there; or any free one."""
-    if wanted is not None:
-        return wanted
-    for port in (DEFAULT_PORT, 0):
+def free_port(wanted: int = DEFAULT_PORT) -> int:
+    """`wanted` where nobody listens there on loopback, else any free port."""
+    for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -54,7 +52,6 @@ def run_stack(environment: Mapping[str, str], port: int) -> int:
     child = subprocess.Popen(
         dev_command(port),
         env={**os.environ, **environment, "PYTHONWARNINGS": "ignore"},
-        cwd=PROJECT,
         start_new_session=True,
         preexec_fn=_as_child,
     )

@@ -133,7 +133,7 @@ class Story:
             "INSERT INTO elmer.signals (workspace_id, id, document_id, content_hash, start, \"end\", verbatim, "
             "text_hash, match, interpretation, severity, frequency, segment, speaker, occurred_at, extractor, status, "
             "edits) VALUES (:w, :id, :document, :content, 0, :end, :verbatim, :hash, 'exact', :interpretation, "
-            ":severity, :frequency, :segment, :speaker, :occurred_at, 'test', :status, :edits)",
+            ":severity, :frequency, :segment, :speaker, :occurred_at, 'test', :status, :edits) ON CONFLICT DO NOTHING",
             id=signal_id, document=document_id, content=text_hash(words), end=len(words), verbatim=words,
             hash=text_hash(words), **row,
         )  # fmt: skip
@@ -165,7 +165,8 @@ class Story:
         } | values  # fmt: skip
         self.run(
             "INSERT INTO elmer.clusters (workspace_id, id, size, severity, frequency, confidence, suggested_action, "
-            "theme, summary, terms) VALUES (:w, :id, :size, :severity, 'common', :confidence, :action, :theme, :summary, "
+            "theme, summary, terms) VALUES (:w, :id, :size, :severity, 'common', :confidence, :action, :theme, "
+            ":summary, "
             "'[\"alpha\", \"beta\"]') ON CONFLICT (workspace_id, id) DO UPDATE SET size = excluded.size",
             id=f"C-{name}", size=len(members), **row,
         )  # fmt: skip

@@ -7,6 +7,7 @@ no citation, because every `[` comes out with a backslash before it (see `citati
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
@@ -32,7 +33,7 @@ def blockquote(text: str) -> str:
     while lines and not lines[-1]:
         lines.pop()
     # A backslash at the end of a line keeps the speaker's own line break.
-    joined = [line + "\\" if line and after else line for line, after in zip(lines, [*lines[1:], ""], strict=True)]
+    joined = [line + "\\" if line and after else line for line, after in zip_longest(lines, lines[1:])]
     return "\n".join(f"> {line}".rstrip() for line in joined) or ">"
 
 

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 _ENGLISH = """
-a able about above across actually after again against ago all almost already also although always am an and another
-any anybody anymore anyone anything anyway are aren't around as ask asked at away back basically be became because
-been before behind being below best better between big bit both but by call came can can't cannot cause come comes
-coming could couldn't day days did didn't do does doesn't doing don't done down during each either else end enough
-especially etc even ever every everybody everyone everything exactly far feel feels few find first for from full get
-gets getting give given go goes going gone gonna good got great had hadn't half happen happened happens hard has
-hasn't hate have haven't having he he'd he'll he's hello help her here here's hers herself hey hi him himself his
-honestly how however i i'd i'll i'm i've if im in instead into is isn't it it'd it'll it's its itself just keep keeps
-kind knew know last later least less let let's like likely little ll long look looking lot lots love made mainly make
-makes making many may maybe me mean means might mine more most mostly much must my myself near need needed needs never
-new next nice no nobody none nor not nothing now of off often ok okay old on once one ones only onto or other others
-otherwise our ours ourselves out over own part people perhaps please pretty probably put quite rather re really right
-s said same saw say saying says see seem seems seen several shall she she'd she'll she's should shouldn't since so
-some somebody somehow someone something sometimes somewhere soon sort still stuff such sure t take takes tell than
-thank thanks that that's the their theirs them themselves then there there's these they they'd they'll they're they've
-thing things think this those though thought through time times to today together told tomorrow too took totally
-toward tried tries truly try trying two under unless until up upon us use used useful user users uses using usually
-very via want wanted wants was wasn't way ways we we'd we'll we're we've week weeks well went were weren't what what's
-whatever when whenever where whether which while who who's whole whom whose why will wish with within without won't
-work working works worse would wouldn't wow yeah year years yes yesterday yet you you'd you'll you're you've your
-yours yourself
+a able about above across actually after afternoon again against ago all almost already also although always am an and
+another any anybody anymore anyone anything anyway april are aren't around as ask asked at august away back basically
+be became because been before behind being below best better between big bit both but by call came can can't cannot
+cause come comes coming could couldn't daily day days december did didn't do does doesn't doing don't done down during
+each eight eighteen either eleven else end enough especially etc even evening ever every everybody everyone everything
+exactly far february feel feels few fifteen fifty find first five for forty four fourteen friday from full get gets
+getting give given go goes going gone gonna good got great had hadn't half happen happened happens hard has hasn't
+hate have haven't having he he'd he'll he's hello help her here here's hers herself hey hi him himself his honestly
+hour hours how however hundred i i'd i'll i'm i've if im in instead into is isn't it it'd it'll it's its itself
+january july june just keep keeps kind knew know last later least less let let's like likely little ll long look
+looking lot lots love made mainly make makes making many march may maybe me mean means might mine minute minutes
+monday month months more morning most mostly much must my myself near need needed needs never new next nice night nine
+nineteen no nobody none nor not nothing november now o'clock october of off often ok okay old on once one ones only
+onto or other others otherwise our ours ourselves out over own part past people perhaps please pretty probably put
+quarter quite rather re really right s said same sat saturday saw say saying says second see seem seems seen september
+seven seventeen several shall she she'd she'll she's should shouldn't since single sit six sixteen sixty so some
+somebody somehow someone something sometimes somewhere soon sort still stuff such sunday sure t take takes tell ten
+than thank thanks that that's the their theirs them themselves then there there's these they they'd they'll they're
+they've thing things think third thirteen thirty this those though thought thousand three through thursday time times
+to today together told tomorrow too took totally toward tried tries truly try trying tuesday twelve twenty two under
+unless until up upon us use used useful user users uses using usually very via want wanted wants was wasn't way ways
+we we'd we'll we're we've wednesday week weekly weeks well went were weren't what what's whatever when whenever where
+whether which while who who's whole whom whose why will wish with within without won't work working works worse would
+wouldn't wow yeah year years yes yesterday yet you you'd you'll you're you've your yours yourself
 """
 _GERMAN = """
-ab aber alle allem allen aller alles als also am an ander andere anderen auch auf aus bei beim bin bis bisschen bist
-bitte da dabei dadurch dafür damit danach dann das dass dein deine dem den denn der deren des deshalb die dies diese
-diesem diesen dieser dieses doch dort du durch eben eher eigentlich ein eine einem einen einer eines einfach einmal er
-erst es etwas euch euer eure finde für ganz gar geht gemacht gerade gern gerne gibt gut habe haben hast hat hatte
-hätte hier hin ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im immer in ins irgendwie ist ja jede jedem jeden jeder
-jedes jedoch jetzt kam kann kannst kein keine keinem keinen keiner können könnte lassen leider los machen macht mal
-man mehr mein meine meinem meinen meiner mich mir mit muss müssen musste nach nicht nichts nie niemand noch nun nur ob
-oder oft ohne schon sehr sein seine seit selbst sich sie sind so sogar soll sollte sonst sowie über um und uns unser
-unsere unserem unseren unserer unter viel viele vom von vor war wäre waren warum was weil weiter welche welcher wenn
-wer werde werden wie wieder wir wird wirklich wo wollen worden wurde wurden würde würden zu zum zur zwar zwischen
+ab abends aber acht alle allem allen aller alles als also am an ander andere anderen april auch auf august aus bei
+beim bekomme bekommen bereits bin bis bisschen bist bitte bleiben bleibt brauche brauchen braucht da dabei dadurch
+dafür damit danach dann darf das dass dauernd davon dazu dein deine dem den denn der deren des deshalb dezember die
+dienstag dies diese diesem diesen dieser dieses doch donnerstag dort drei du durch dürfen eben eher eigentlich ein
+eine einem einen einer eines einfach einmal elf er erst es etwas euch euer eure februar finde freitag fünf für ganz
+gar gehen geht gemacht gerade gern gerne geworden gibt gut habe haben halt hast hat hatte hier hin hundert hätte ich
+ihm ihn ihnen ihr ihre ihrem ihren ihrer im immer in ins irgendwie ist ja jahr jahre januar jede jedem jeden jeder
+jedes jedoch jetzt juli juni kam kann kannst kein keine keinem keinen keiner kommen kommt können könnte lassen leider
+leute los machen macht mai mal man manchmal mehr mein meine meinem meinen meiner mich minute minuten mir mit mittwoch
+monat monate montag morgens muss musste märz müssen nach neun nicht nichts nie niemand noch november nun nur ob oder
+oft ohne oktober pro sagen sagt samstag schon sechs sehr sein seine seit selbst september sich sie sieben sind so
+sogar soll sollte sonntag sonst sowie stunde stunden ständig tag tage tausend um und uns unser unsere unserem unseren
+unserer unter viel viele vier vom von vor war waren warum was weil weiter welche welcher wenn wer werde werden wie
+wieder wir wird wirklich wo woche wochen wollen worden wurde wurden wäre würde würden zehn zu zum zur zwar zwei
+zwischen zwölf über
 """
 _NEGATIONS = """
 can't cannot couldn't didn't doesn't don't isn't kein keine keinen lacks missing never nicht nie no not ohne unable

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ KEPT_TERMS = 8
 CENTRAL_QUOTES = 5
 MAX_QUOTE = 200
 _WORD_COST = 0.12  # of the most telling word's weight: what a longer name must earn by each word
+_PAIR_SHARE = 0.5  # its words have earned already
 _BIGRAM_WORTH = 1.2  # two words together say more than their count shows
 _WORD = re.compile(r"[^\W\d_][\w'’-]*\w|[^\W\d_]")
 _CLAUSE = re.compile(r"[.!?;:,()\n\"“”–—]+")
@@ -170,7 +172,9 @@ def _worth(words: list[str], weights: dict[tuple[str, ...], float], top: float) 
     earned = [weights.get(key, 0.0) / top for key in keys] if top else []
     if sum(weight > _WORD_COST for weight in earned) < 2:
         return 0.0
-    return sum(earned) - _WORD_COST * len(words)
+    pairs = {_fold(one) + _fold(next_one) for one, next_one in pairwise(words)}
+    together = sum(weights.get(pair, 0.0) / top for pair in pairs)
+    return sum(earned) + _PAIR_SHARE * together - _WORD_COST * len(words)
 
 
 def _count(texts: Sequence[str]) -> _Counts:

@@ -65,7 +65,7 @@ def _decode_older(path: str, data: bytes) -> str:
         return text  # UTF-8 with a little damage
     high = _HIGH.findall(data)
     # Western letters are rare among ASCII ones; Cyrillic, Greek or Asian bytes are not
-    if len(high) < len(data) * 0.2 and len(_WESTERN.findall(data)) == len(high):
+    if len(high) < len(data) * 0.35 and len(_WESTERN.findall(data)) == len(high):
         return data.decode("cp1252", errors="replace")
     from charset_normalizer import from_bytes
 

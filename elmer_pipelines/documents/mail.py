@@ -108,15 +108,14 @@ def _attachments(message: EmailMessage) -> list[EmailMessage]:
 
 
 def _body(path: str, message: EmailMessage) -> str:
-    """The plain text part, else the HTML part as text."""
-    part = message.get_body(preferencelist=("plain", "html"))
-    if part is None:
-        return ""
-    payload = part.get_payload(decode=True)
-    if not isinstance(payload, bytes) or not payload.strip():
-        return ""
-    text = _in_charset(path, payload, part.get_content_charset())
-    return text_of_html(text) if part.get_content_type() == "text/html" else text
+    """The plain text part, else (also where that is blank) the HTML part as text."""
+    for kind in ("plain", "html"):
+        part = message.get_body(preferencelist=(kind,))
+        payload = part.get_payload(decode=True) if part is not None else None
+        if part is not None and isinstance(payload, bytes) and payload.strip():
+            text = _in_charset(path, payload, part.get_content_charset())
+            return text_of_html(text) if kind == "html" else text
+    return ""
 
 
 def _in_charset(path: str, payload: bytes, charset: str | None) -> str:

@@ -82,18 +82,21 @@ def _candidates(text: str) -> Iterator[Turn]:
         look = text[start : min(end, start + _LOOK)]
         if not any(mark in look for mark in ":："):
             continue
-        found = _TURN.match(look)
-        if found and (look.startswith("//", found.end()) or not _is_name(found["name"], found)):
-            found = None
-        if found is None and len(look) < _LOOK:
-            found = _HEADER.match(look)
-            if found and not _is_name(found["name"], found):
-                found = None
+        found = _label(look)
         if found:
             groups = found.groupdict()
             stamp = groups.get("before") or groups.get("after")
             name, role = groups["name"].strip(), groups.get("role")
             yield Turn(start, start + found.end(), name, role and role.strip(), parse_clock(stamp) if stamp else None)
+
+
+def _label(look: str) -> re.Match[str] | None:
+    """The label at the start of a line: name and time alone on it, or a name with a colon that begins no address."""
+    found = _HEADER.match(look) if len(look) < _LOOK else None
+    if found and _is_name(found["name"], found):
+        return found
+    found = _TURN.match(look)
+    return found if found and not look.startswith("//", found.end()) and _is_name(found["name"], found) else None
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:

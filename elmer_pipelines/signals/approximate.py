@@ -5,6 +5,7 @@ Exact and normalised placing come first, in `placing.py`.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ _MAX_REGIONS = 8
 _MAX_KEYS = 24
 _MAX_POSITIONS = 200  # of one word: commoner words say nothing about where a quote is
 _TIE = 1.0
+# Words that turn a sentence into its opposite, and figures: where these differ, being alike in letters means nothing.
+_TELLING = re.compile(
+    r"n't\b|\b(?:not|cannot|no|never|none|nothing|nobody|without|nicht|nie|ohne|kein\w*|pas|jamais|sans|nunca|sin)\b"
+    r"|[不没沒無无未非]|\d+"
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,10 @@ class Near:
     start: int
     end: int
     ratio: float
+
+
+def _telling(text: str) -> list[str]:
+    return sorted("not" if found in ("n't", "cannot") else found for found in _TELLING.findall(text))
 
 
 @cache
@@ -72,13 +82,16 @@ class WordIndex:
     def best(self, words: str) -> list[Near]:
         """The best ranges, at least `MIN_RATIO` alike and within a point of each other, in order; [] when none is.
 
+        A range with other negations or figures than the words is none of them.
+
         Work is bounded by the length of the words, not of the text: at most 8 regions are compared.
         """
         wanted = _tokenise(words)
         if len(wanted) < MIN_TOKENS or len(words) > MAX_CHARS:
             return []
         least = MIN_RATIO if len(wanted) >= SHORT_TOKENS else MIN_RATIO_SHORT
-        found = [near for region in self._regions(wanted) if (near := self._compare(words, *region)).ratio >= least]
+        compared = [self._compare(words, *region) for region in self._regions(wanted)]
+        found = [n for n in compared if n.ratio >= least and _telling(words) == _telling(self._text[n.start : n.end])]
         top = max((near.ratio for near in found), default=0.0)
         kept: list[Near] = []
         for near in sorted(found, key=lambda n: (-n.ratio, n.start)):

@@ -137,7 +137,7 @@ def _as_quote(signal: FoundSignal, document: Document, window: Window, turns: li
         turn = turns[signal.turn - 1]
         near = turn.start + max(0, document.text[turn.start : turn.end].find(signal.quote.strip()))
     return Quote(
-        words=signal.quote,
+        words=signal.quote.replace("\0", ""),
         interpretation=_said(signal.interpretation),
         severity=signal.severity,
         frequency=signal.frequency,
@@ -147,4 +147,5 @@ def _as_quote(signal: FoundSignal, document: Document, window: Window, turns: li
 
 
 def _said(text: str | None) -> str | None:
-    return text.strip() or None if text else None
+    """What the model said, if anything; PostgreSQL can't keep a NUL, which JSON can hold."""
+    return (text or "").replace("\0", "").strip() or None

@@ -113,15 +113,14 @@ def _pairs(
 def _components(
     component: NDArray[np.intp], left: list[NDArray[np.intp]], right: list[NDArray[np.intp]]
 ) -> NDArray[np.intp]:
-    """The components after joining what the edges connect."""
+    """The components after joining what the edges (pairs of rows) connect."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     if not left or not len(component):
         return component
-    count = len(component)
-    own = np.arange(count, dtype=np.intp)
-    rows, columns = np.concatenate([own, *left]), np.concatenate([component, *right])
+    rows, columns = component[np.concatenate(left)], component[np.concatenate(right)]
+    count = int(component.max()) + 1
     graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(count, count))
     _, labels = connected_components(graph, directed=False)
-    return np.asarray(labels, dtype=np.intp)
+    return np.asarray(labels, dtype=np.intp)[component]

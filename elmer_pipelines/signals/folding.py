@@ -28,6 +28,8 @@ _TABLE: dict[int, str | None] = {
     **{ord(mark): None for mark in _UNSEEN},
 }
 _COLLAPSING = " -…"
+# Flags apart: `\X` counts back to the first of a row of flags, which takes the square of the row's length.
+_CLUSTER = r"[\U0001F1E6-\U0001F1FF]{2}[\p{M}\u200d]*|\X"
 
 
 @cache
@@ -36,8 +38,9 @@ def _pieces() -> Any:
     import regex
 
     return regex.compile(
-        r"(?P<entity>&(?:amp;)*(?:\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)"
-        r"|(?P<plain>[A-Za-z0-9]+(?![\p{M}\p{Cf}\p{Sk}]))|(?P<cluster>\X)",
+        r"(?P<entity>&(?:amp;){0,8}(?:\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)"
+        r"|(?P<plain>[A-Za-z0-9]+(?![\p{M}\p{Cf}\p{Sk}]))"
+        rf"|(?P<cluster>{_CLUSTER})",
         regex.VERBOSE,
     )
 
@@ -132,25 +135,36 @@ def snap_to_clusters(text: str, start: int, end: int) -> tuple[int, int]:
     return _boundary(text, start, forward=False), _boundary(text, end, forward=True)
 
 
-_LOOK_BACK = 256  # characters; no cluster people write is longer
+_LOOK_AROUND = 256  # characters; no cluster people write is longer
 
 
 def _boundary(text: str, at: int, *, forward: bool) -> int:
-    if at <= 0 or at >= len(text) or (text[at - 1].isascii() and text[at].isascii() and text[at] != "\n"):
+    if at <= 0 or at >= len(text) or _certain(text[at - 1], text[at]):
         return at
-    begin = at - 1
-    while begin > max(0, at - _LOOK_BACK) and not (text[begin].isascii() and text[begin] != "\n"):
+    begin, first = at - 1, max(0, at - _LOOK_AROUND)
+    while begin > first and not _certain(text[begin - 1], text[begin]):
         begin -= 1
-    for piece in _clusters().finditer(text, begin):
-        if piece.end() == at:
-            return at
-        if piece.end() > at:
-            return int(piece.end() if forward else piece.start())
+    for piece in _clusters().finditer(text[begin : at + _LOOK_AROUND]):
+        if begin + piece.end() >= at:
+            return begin + int(piece.end() if forward or begin + piece.end() == at else piece.start())
     return at
+
+
+def _certain(before: str, after: str) -> bool:
+    """Whether a cluster certainly ends between two characters: both stand for themselves, neither combines."""
+    return _alone(before) and _alone(after)
+
+
+@lru_cache(maxsize=8192)
+def _alone(mark: str) -> bool:
+    code, category = ord(mark), unicodedata.category(mark)
+    jamo = 0x1100 <= code <= 0x11FF or 0xA960 <= code <= 0xA97F or 0xAC00 <= code <= 0xD7FF
+    combining_letter = code in (0xE33, 0xEB3, 0xD4E, 0xFF9E, 0xFF9F) or code >= 0x11000
+    return category[0] in "LNPZ" and not jamo and not combining_letter
 
 
 @cache
 def _clusters() -> Any:
     import regex
 
-    return regex.compile(r"\X")
+    return regex.compile(_CLUSTER)

@@ -17,7 +17,7 @@ from elmer_pipelines.ids import fingerprint, text_hash
 from elmer_pipelines.signals import local_features, local_reading, local_rules, sentences
 from elmer_pipelines.signals.local_model import ALL, SHIPPED, Judgement, LocalModel, load_weights
 from elmer_pipelines.signals.local_reading import frequency_of, interpretation_of, segment_in, severity_of
-from elmer_pipelines.signals.local_rules import Cues, Language, cues_of, language_of
+from elmer_pipelines.signals.local_rules import Cues, Language, cues_of, language_of, pattern, straight
 from elmer_pipelines.signals.model import Quote
 from elmer_pipelines.signals.sentences import split_sentences
 
@@ -29,6 +29,8 @@ _BATCH = 2_000  # sentences judged at once: bounds the memory of their letter n-
 _MENTION = 1.0  # margin for a plain mention outside reviews, where much is said of work and not of the product
 _PRAISE = -0.7
 _STRONG_WORDS = 5
+_LEAST_WORDS = 3
+_OPENING = 1_000  # characters in which an automatic reply says that it is one
 _CONTEXT = 20_000  # characters of one speaker's words searched for who they are
 _FOREIGN_WORDS, _FOREIGN_LETTERS = 6, 10
 _WORDLESS = Judgement(float("-inf"), ())
@@ -102,12 +104,14 @@ def _candidates(index: int, document: Document) -> Iterator[_Candidate]:
     """Every sentence a customer said, with what the rules see in it."""
     whole = (Segment(0, len(document.text)),)
     said = [segment for segment in document.segments or whole if segment.is_customer]
+    if document.kind == "email" and pattern("cues", "any", "auto_reply").search(document.text, 0, _OPENING):
+        return
     stated = local_reading.segment_of_metadata(document.metadata)
     speakers: dict[str | None, tuple[str | None, Language]] = {}
     for segment in said:
         if segment.speaker not in speakers:
             own = _words_of_speaker(document, said, segment.speaker)
-            speakers[segment.speaker] = (stated or segment_in(own), language_of(own))
+            speakers[segment.speaker] = (stated or segment_in(straight(own)), language_of(own))
         who, usual = speakers[segment.speaker]
         for start, end in split_sentences(document.text, segment.start, segment.end):
             words = document.text[start:end]
@@ -144,19 +148,19 @@ def _says_something(cues: Cues, judgement: Judgement, language: Language) -> boo
     if cues.question:
         return cues.words >= 4 and (cues.request is not None or (cues.problem is not None and cues.words >= 6))
     if cues.problem or cues.request:
-        return cues.words >= (4 if language == "en" else 3)
+        return cues.words >= _LEAST_WORDS
     if cues.praise:
         return cues.words >= 5 and (language == "de" or judgement.margin >= _PRAISE)
     return cues.words >= 6 and cues.personal and judgement.margin >= _MENTION
 
 
 def _quote(candidate: _Candidate, judgement: Judgement) -> Quote:
-    words, cues = candidate.words, candidate.cues
+    said, cues = straight(candidate.words), candidate.cues
     return Quote(
-        words=words,
-        interpretation=interpretation_of(words, cues, judgement.spans),
-        severity=severity_of(words, cues),
-        frequency=frequency_of(words),
+        words=candidate.words,
+        interpretation=interpretation_of(said, cues, judgement.spans),
+        severity=severity_of(said, cues),
+        frequency=frequency_of(said),
         segment=candidate.segment,
         near=candidate.start,
     )

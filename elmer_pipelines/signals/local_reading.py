@@ -5,7 +5,6 @@ Everything here quotes or follows from the words by a rule; None where they don'
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.signals.local_rules import pattern
@@ -19,47 +18,9 @@ if TYPE_CHECKING:
     from elmer_pipelines.signals.model import Frequency, Severity
 
 
-_PLAN = re.compile(
-    r"\b(?P<plan>free|trial|basic|starter|standard|plus|premium|pro|professional|business|team|enterprise)[ -](?:version|plan|tier|account|user|subscriber|subscription|member|edition|customer|licen[cs]e)s?\b",
-    re.I,
-)
-_PLAN_DE = re.compile(
-    r"\b(?P<plan>kostenlose[nr]?|gratis|free|test|basis|starter|premium|pro|business|team|enterprise)[ -]?(?:version|tarif|konto|zugang|abo|kunde|kundin|nutzer|nutzerin|lizenz)\b",
-    re.I,
-)
-_PAYS = re.compile(r"\b(?:i|we) (?:\w+ )?subscribe\b|\bpaying (?:customer|user|member|subscriber)", re.I)
-_ROLES = (
-    "admin|administrator|developer|engineer|designer|teacher|student|nurse|doctor|lawyer|manager|product manager|project manager|"
-    "office manager|district manager|sales rep|sales manager|salesperson|accountant|bookkeeper|owner|founder|freelancer|contractor|"
-    "technician|dispatcher|driver|seller|buyer|writer|author|journalist|researcher|photographer|musician|dj|parent|mother|mom|mum|"
-    "father|dad|consultant|analyst|recruiter|support agent|team lead|apprentice|trainee|handyman|electrician|plumber|translator|gamer"
-)
-_ROLE = re.compile(
-    rf"\b(?:as|i['’ ]?a?m|we['’ ]?a?re|being|i work as|works? as|since i am)(?: an?| the| our)? (?:\w+ )?(?P<role>{_ROLES})s?\b(?! (?:page|panel|account|area|role))",
-    re.I,
-)
-_ROLES_DE = (
-    "Administrator|Admin|Entwickler|Lehrer|Student|Disponent|Techniker|Servicetechniker|Monteur|Meister|Altgeselle|Lehrling|Azubi|"
-    "Geschäftsführer|Inhaber|Buchhalter|Projektleiter|Teamleiter|Freiberufler|Fahrer|Verkäufer|Bürokraft|Sachbearbeiter|Handwerker|Elektriker"
-)
-_ROLE_DE = re.compile(
-    rf"\b(?:als|ich bin|bin ich|wir sind)(?: hier| der| die| ein| eine| selbst)? (?P<role>(?:{_ROLES_DE})(?:in|innen|en)?)\b",
-    re.I,
-)
-_SMALL = re.compile(
-    r"\b(?:small (?:business|company|firm|team|shop|agency)|kleine[rns]? (?:betrieb|firma|team|unternehmen))\b", re.I
-)
-
 _METADATA_WHOLE = ("segment", "user_segment", "customer_segment")
 _METADATA_PARTS = (("plan", "tier", "subscription", "tarif"), ("role", "persona", "job_title", "rolle"))
 _MAX_LABEL = 60
-
-_WISH = re.compile(
-    r"\b(?:i(?:'d)? (?:\w+ )?wish (?:that )?|if only |please (?:also |just )?(?=\w+ )|i['’]d (?:\w+ )?(?:like|love|prefer) (?:to (?:see |have )?)?|"
-    r"(?:would|could) be (?:\w+ )?(?:nice|great|good|helpful|useful|awesome|cool|better|handy) (?:if |to )|"
-    r"(?:i|we) (?:really |just |also )?(?:need|want) (?:to )?|feature request:? |looking for )(?P<what>[^.!?;\n]{3,160})",
-    re.I,
-)
 
 
 def severity_of(sentence: str, cues: Cues) -> Severity | None:
@@ -90,7 +51,7 @@ def _said_frequency(sentence: str) -> tuple[Frequency, str] | None:
 
 def segment_in(text: str) -> str | None:
     """The user's segment as they state it of themselves: plan and role ("enterprise admin"), else how long they are."""
-    role = _ROLE.search(text) or _ROLE_DE.search(text)
+    role = pattern("segment", "role").search(text) or pattern("segment", "role_de").search(text)
     plan = _plan_in(text)
     named = role["role"].lower() if role else None
     if named or plan:
@@ -99,15 +60,15 @@ def segment_in(text: str) -> str | None:
         return "new user"
     if pattern("segment", "old").search(text):
         return "long-time user"
-    return "small business" if _SMALL.search(text) else None
+    return "small business" if pattern("segment", "small").search(text) else None
 
 
 def _plan_in(text: str) -> str | None:
-    match = _PLAN.search(text) or _PLAN_DE.search(text)
+    match = pattern("segment", "plan").search(text) or pattern("segment", "plan_de").search(text)
     if match:
         plan = match["plan"].lower()
         return "free" if plan.startswith(("kostenlos", "gratis")) else "trial" if plan == "test" else plan
-    return "paying" if _PAYS.search(text) else None
+    return "paying" if pattern("segment", "pays").search(text) else None
 
 
 def segment_of_metadata(metadata: Mapping[str, Any]) -> str | None:
@@ -133,7 +94,7 @@ def _label(value: Any) -> str | None:
 def interpretation_of(sentence: str, cues: Cues, spans: tuple[str, ...]) -> str | None:
     """One or two English sentences built from the customer's own words; None where no rule saw what is meant."""
     about = _quoted(spans)
-    if cues.problem and not (cues.request and _WISH.search(sentence)):
+    if cues.problem and not (cues.request and pattern("wish", "wish").search(sentence)):
         if about and cues.problem.lower() not in about.lower():
             first = f"Reports a problem with {about}: “{_clean(cues.problem)}”."
         else:
@@ -150,7 +111,7 @@ def interpretation_of(sentence: str, cues: Cues, spans: tuple[str, ...]) -> str 
 
 
 def _wanted(sentence: str, about: str, cues: Cues) -> str:
-    wish = _WISH.search(sentence)
+    wish = pattern("wish", "wish").search(sentence)
     if cues.question:
         return f"Asks about {about}." if about else "Asks whether or how something can be done."
     if wish:

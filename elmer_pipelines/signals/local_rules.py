@@ -21,6 +21,8 @@ _SELF_OR_PRODUCT = re.compile(
     r"\b(?:i|we|my|our|me|us|you|your|it|they|app|tool|the|ich|wir|mein\w*|unser\w*|mir|uns|sie|ihr|euch|man)\b", re.I
 )
 
+_SHORT = 120  # characters: a longer sentence that opens with a greeting goes on to say something
+
 
 @dataclass(frozen=True)
 class Cues:
@@ -72,23 +74,26 @@ def language_of(text: str, fallback: Language = "en") -> Language:
 
 def cues_of(sentence: str, language: Language) -> Cues:
     """What the rules of a language find; for another language only its length and whether it is boilerplate."""
-    plain = sentence.replace("’", "'").strip()
-    known = "de" if language == "de" else "en"
-    calm = pattern("cues", "any", "not_a_problem").sub(lambda m: " " * len(m[0]), plain)
-    eased = calm != plain
+    plain = straight(sentence).strip()
+    calm = pattern("cues", "any", "not_a_problem").sub(lambda match: " " * len(match[0]), plain)
+    kinds: dict[str, str | None] = {"request": None, "problem": None, "praise": None}
+    if language != "other":
+        kinds = {kind: _found(pattern("cues", language, kind), calm) for kind in kinds}
+        kinds["praise"] = _found(pattern("cues", language, "praise"), plain) or (plain if calm != plain else None)
     return Cues(
         words=len(_LETTERS.findall(plain)),
-        request=_found(pattern("cues", known, "request"), calm) if language != "other" else None,
-        problem=_found(pattern("cues", known, "problem"), calm) if language != "other" else None,
-        praise=(_found(pattern("cues", known, "praise"), plain) or (plain if eased else None))
-        if language != "other"
-        else None,
+        **kinds,
         strong=language == "en" and pattern("cues", "any", "strong").search(calm) is not None,
-        question=plain.rstrip("\"'”’) ").endswith(("?", "？")),
-        small_talk=len(plain) < 120 and pattern("cues", "any", "small_talk").search(plain) is not None,
+        question=plain.rstrip("\"'”) ").endswith(("?", "？")),
+        small_talk=len(plain) < _SHORT and pattern("cues", "any", "small_talk").search(plain) is not None,
         boilerplate=pattern("cues", "any", "boilerplate").search(plain) is not None,
         personal=_SELF_OR_PRODUCT.search(plain) is not None,
     )
+
+
+def straight(text: str) -> str:
+    """The text with every apostrophe as the rules write it; as long as before."""
+    return text.replace("’", "'")
 
 
 def _found(kind: re.Pattern[str], text: str) -> str | None:

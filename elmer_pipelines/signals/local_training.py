@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,12 +178,15 @@ def best_threshold(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> fl
 
 
 def _logistic(x: Any, y: NDArray[np.bool_], c: float) -> NDArray[np.float32]:
-    """Coefficients and, last, the constant, rounded to what the file keeps."""
+    """Coefficients and, last, the constant, rounded to what the file keeps; 0 for a column that is always empty."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=c, max_iter=2000).fit(x, y)
-    found = np.append(model.coef_[0], model.intercept_[0])
-    return np.asarray(found, np.float16).astype(np.float32) if math.isfinite(found.sum()) else found
+    used = np.flatnonzero(np.asarray(abs(x).sum(axis=0)).ravel())
+    model = LogisticRegression(C=c, max_iter=2000).fit(x[:, used], y)
+    found = np.zeros(x.shape[1] + 1)
+    found[used] = model.coef_[0]
+    found[-1] = model.intercept_[0]
+    return found.astype(np.float16).astype(np.float32)
 
 
 def train(data: Labelled) -> dict[str, Weights]:

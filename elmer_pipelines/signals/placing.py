@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
+from unicodedata import category
 
 from elmer_pipelines.signals.approximate import WordIndex
 from elmer_pipelines.signals.folding import Folded, fold, fold_case, fold_punctuation, snap_to_clusters
@@ -83,7 +84,7 @@ class _Source:
         """How and where the words stand, best places only; or why they are rejected."""
         whole = words.strip()
         core = words.strip(_WRAPPING).removeprefix("...").removesuffix("...").strip(_WRAPPING)
-        if not any(mark.isalnum() or ord(mark) > 0x2000 for mark in core):
+        if not any(mark.isalnum() or category(mark) == "So" for mark in core):  # So: emoji
             return "too_short"
         for form in dict.fromkeys((whole, core)):
             for match, spans in self._searches(form):

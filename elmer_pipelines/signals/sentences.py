@@ -112,7 +112,10 @@ def _is_inside(text: str, start: int, match: re.Match[str], end: int) -> bool:
         return not word_after[0].isupper()
     if word.isdigit() and len(word) <= 2:
         return word_after[0].islower() or word_after.lower().rstrip(".,;") in _MONTHS
-    return word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word != "i")
+    if len(word) == 1 and word.isalpha():
+        initial = text[match.start() - 1].isupper() and word != "i"
+        return initial or re.fullmatch(r"[^\W\d_]\.\S*", word_after) is not None
+    return word in _ABBREVIATIONS
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+_OWN_WORDS = 200  # characters from which on two equal texts are taken for one that moved
+
+
 @dataclass(frozen=True)
 class KnownFile:
     """What the database knows of a source file: as listed (size, modified) and as read (sha256, with which options)."""
@@ -142,23 +145,30 @@ def _live_of(connection: Connection, workspace_id: str, source_path: str) -> dic
 
 
 def _movable(connection: Connection, workspace_id: str, vanished: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """Content hash to (address, id) of the documents that content may continue: gone from the source, or retired."""
+    """Fingerprint of a text to (address, id) of the documents it may continue: gone from the source, or retired.
+
+    By text, not by content: a title or a kind that came from the old path is no part of what moved. Of those that
+    were gone before, only long ones: that a short review is written again does not make it the same review.
+    """
     rows = connection.execute(
         text(
-            "SELECT content_hash, address, id FROM elmer.documents WHERE workspace_id = :w "
-            "AND (source_path = ANY(:p) OR retired_at IS NOT NULL) ORDER BY retired_at IS NULL, address DESC"
+            "SELECT v.text_fingerprint, d.address, d.id FROM elmer.documents d JOIN elmer.document_versions v "
+            "ON v.workspace_id = d.workspace_id AND v.document_id = d.id AND v.content_hash = d.content_hash "
+            "WHERE d.workspace_id = :w "
+            f"AND (d.source_path = ANY(:p) OR (d.retired_at IS NOT NULL AND length(v.text) >= {_OWN_WORDS})) "
+            "ORDER BY d.retired_at IS NULL, d.address DESC"
         ).bindparams(bindparam("p", type_=ARRAY(Text))),
         {"w": workspace_id, "p": list(vanished)},
     )
     found: dict[str, list[tuple[str, str]]] = {}
     for row in rows:
-        found.setdefault(row.content_hash, []).append((row.address, row.id))
+        found.setdefault(row.text_fingerprint, []).append((row.address, row.id))
     return found
 
 
 def _continued(version: NewVersion, movable: dict[str, list[tuple[str, str]]]) -> str | None:
     """The document this content goes on as: the one of this address where there is one, else one that moved."""
-    candidates = movable.get(version.content_hash)
+    candidates = movable.get(version.text_fingerprint)
     if not candidates:
         return None
     same = [one for one in candidates if one[0] == version.address]

@@ -59,6 +59,7 @@ def holding(database: Database, run_id: str, workspace_id: str, log: logging.Log
         held = _Session(database.url, run_id)
         try:
             _wait_for(held, workspace_id, log)
+            _forget_claims(database, workspace_id)
             yield
         finally:
             held.close()
@@ -71,6 +72,18 @@ def _wait_for(held: _Session, workspace_id: str, log: logging.Logger) -> None:
             told = time.monotonic()
             log.info("Waiting for %s, which works on workspace %s.", held.holder(key) or "another run", workspace_id)
         time.sleep(_TRY_SECONDS)
+
+
+def _forget_claims(database: Database, workspace_id: str) -> None:
+    """Who claimed records of this workspace held its lock, so what is claimed now was left by a killed run."""
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE elmer.outcomes SET claimed_by = NULL, claimed_until = NULL "
+                "WHERE workspace_id = :w AND state = 'pending' AND claimed_by IS NOT NULL"
+            ),
+            {"w": workspace_id},
+        )
 
 
 class _Session:

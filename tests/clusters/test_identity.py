@@ -51,7 +51,7 @@ def test_the_larger_part_of_a_split_keeps_the_id() -> None:
     found = matched(of(A, *names), {**of(0, *names[:6]), **of(1, *names[6:])})
     assert found.ids[0] == A
     assert found.ids[1] != A
-    assert told(found) == sorted([(A, "continued"), (found.ids[1], "appeared")]) + [(A, "split")]
+    assert told(found) == [*sorted([(A, "continued"), (found.ids[1], "appeared")]), (A, "split")]
     assert found.events[-1].detail == {"into": sorted(found.ids.values())}
 
 

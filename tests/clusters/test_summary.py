@@ -44,7 +44,9 @@ def test_what_nobody_said_stays_missing_and_a_tie_is_the_commoner() -> None:
         ([*members(0.8, project_id="P-2"), *members(0.8, 0.8)], None, ("new_project", None)),
     ],
 )
-def test_the_suggested_action(cluster: list[Member], nearest_project: tuple[str, float] | None, expected: tuple) -> None:
+def test_the_suggested_action(
+    cluster: list[Member], nearest_project: tuple[str, float] | None, expected: tuple
+) -> None:
     found = summarise(cluster, nearest_project=nearest_project, link=0.7, coherent=0.4)
     assert (found.action, found.project_id) == expected
 

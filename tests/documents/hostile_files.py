@@ -91,7 +91,11 @@ def archives() -> Iterator[Hostile]:
     yield "cut.xlsx", xlsx[:-40], {"broken"}
     yield "empty.zip", make_zip({}), {"no_text"}
     yield "photos.zip", make_zip({"a.jpg": b"\xff\xd8\xff"}), {"unknown_format"}
-    yield "entities.docx", _swap(docx, "word/document.xml", _ENTITIES + b"]>" + _DOCX_BODY % b"&j;"), {"broken", "no_text"}
+    yield (
+        "entities.docx",
+        _swap(docx, "word/document.xml", _ENTITIES + b"]>" + _DOCX_BODY % b"&j;"),
+        {"broken", "no_text"},
+    )
     yield "outside.docx", _swap(docx, "word/document.xml", _OUTSIDE + _DOCX_BODY % b"&e;"), {"broken", "no_text"}
     yield "cyclic.xlsx", _cyclic_xlsx(), {"read"}
     yield "far-cell.xlsx", _far_cell_xlsx(), {"broken", "timeout"}

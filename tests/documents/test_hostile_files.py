@@ -130,7 +130,9 @@ def test_marks_for_direction_and_zero_width_stay_in_the_text(reader: Reader) -> 
 
 
 def test_scripts_are_no_part_of_the_text(reader: Reader) -> None:
-    page = b"<html><style>p{}</style><script>alert('x')</script><p>The export is slow.</p><noscript>no</noscript></html>"
+    page = (
+        b"<html><style>p{}</style><script>alert('x')</script><p>The export is slow.</p><noscript>no</noscript></html>"
+    )
     assert reader.read("script.html", page)[0].text == "The export is slow."
 
 

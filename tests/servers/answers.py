@@ -29,9 +29,9 @@ _SEGMENT = (("enterprise admin", r"\badmin\w*\b"), ("developer", r"\b(API|SDK|de
 _SMALL_WORDS = frozenset(
     re.findall(
         r"\w+",
-        "about after again also because been before being could does from have into just like more most only other over "
-        "said says should some such than that their them then there these they this those very want were what when where "
-        "which while will with would your customer customers speaker role turn title kind context",
+        "about after again also because been before being could does from have into just like more most only other "
+        "over said says should some such than that their them then there these they this those very want were what "
+        "when where which while will with would your customer customers speaker role turn title kind context",
     )
 )
 

@@ -127,6 +127,21 @@ def test_a_document_without_segments_is_one_customers_turn(model: AnthropicText)
     assert (quote.words, quote.near) == (bare.text, 0)
 
 
+class _Odd:
+    """A model whose JSON holds what the database can't."""
+
+    model = "odd"
+
+    def answer(self, prompt: Prompt, schema: type[FoundSignals]) -> FoundSignals:  # type: ignore[override]
+        found = {"quote": "It fails\0 often", "turn": 99, "interpretation": "\0 ", "segment": " free\0 user "}
+        return schema.model_validate({"signals": [{**found, "severity": None, "frequency": None}]})
+
+
+def test_an_odd_answer_is_made_fit_to_be_stored() -> None:
+    (quote,) = ClaudeExtractor(_Odd()).extract(document())
+    assert (quote.words, quote.interpretation, quote.segment, quote.near) == ("It fails often", None, "free user", 5)
+
+
 class _Named:
     """A model with a name, of which nothing is asked."""
 

@@ -95,6 +95,7 @@ def test_a_fuzzy_place_has_the_sources_own_whole_words() -> None:
         (" \n", "too_short"),
         ("…", "too_short"),
         ('"-"', "too_short"),
+        (" — ", "too_short"),
         ("the invoices are never right", "not_found"),
         ("lunch tomorrow", "not_found"),
         ("oad", "not_found"),  # three letters of "roadmap" are no quote
@@ -102,6 +103,27 @@ def test_a_fuzzy_place_has_the_sources_own_whole_words() -> None:
 )
 def test_what_cannot_be_placed_is_rejected_with_the_reason(words: str, reason: str) -> None:
     assert rejection(BEFORE + AFTER, words) == reason
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("the export is not really slow for us", "the export is really slow for us"),
+        ("the export doesn't crash in our team at all", "the export does crash in our team at all"),
+        ("we waited 40 minutes for one export", "we waited 45 minutes for one export"),
+        ("导出功能不太慢我们每天都要等它", "导出功能太慢我们每天都要等它"),
+    ],
+)
+def test_the_opposite_and_other_figures_are_not_almost_the_same(source: str, words: str) -> None:
+    assert rejection(BEFORE + source + "." + AFTER, words) == "not_found"
+
+
+def test_a_row_of_flags_or_marks_costs_no_square_of_time() -> None:
+    began = time.process_time()
+    for text in ("🇩🇪" * 4_000, "e" + "\u0301" * 100_000, "&" + "amp;" * 50_000, "👩\u200d" * 50_000):
+        placed, rejected = place(text, [Quote("🇩🇪🇩🇪"), Quote("the app crashes on every export")])
+        assert len(placed) + len(rejected) == 2
+    assert time.process_time() - began < 10
 
 
 def test_two_places_that_are_equally_alike_but_differ_are_ambiguous() -> None:

@@ -214,7 +214,6 @@ def upgrade() -> None:
         sa.Column("modified_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=True),
         sa.Column("options_fingerprint", sa.Text(), nullable=True),
-        sa.Column("documents", sa.Integer(), server_default="0", nullable=False),
         sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["workspace_id"], ["elmer.workspaces.id"], name=op.f("fk_source_files_workspaces"), ondelete="CASCADE"
