@@ -30,6 +30,7 @@ from sensors.nightly import nightly
 from sensors.run_failures import run_failures
 
 LOCATION = "elmer"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the command shows progress instead
 _GROUPS = [sources, signals, clusters, projects, artifacts]
 _ENGINE = Path(__file__).parent
 _CODE = {
@@ -50,7 +51,6 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
         "sensors": [new_documents_sensor(settings.poll_interval_ms), run_failures, abandoned_runs],
         "resources": {"elmer": ElmerResource()},
         "executor": dg.in_process_executor,
-        "loggers": _console("INFO"),
     }
     return dg.Definitions(**{**whole, **overrides})
 
@@ -64,11 +64,6 @@ def defs() -> dg.Definitions:
 def all_assets() -> list[dg.AssetsDefinition]:
     """The assets of every group, from left to right."""
     return [one for module in _GROUPS for one in vars(module).values() if isinstance(one, dg.AssetsDefinition)]
-
-
-def _console(level: str) -> dict[str, dg.LoggerDefinition]:
-    """What runs say on the console; every event is in the UI whatever the level."""
-    return {"console": dg.colored_console_logger.configured({"log_level": level})}
 
 
 def _described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
@@ -150,7 +145,7 @@ def run_workspace(workspace_id: str, select: str | None = None, *, settings: Set
     Raises WorkspaceError for an unknown workspace, SettingsError for an unknown asset.
     """
     settings = settings or load_settings()
-    job, chosen = _selected(build_definitions(settings, loggers=_console("CRITICAL")), select)
+    job, chosen = _selected(build_definitions(settings), select)
     with prepare_instance(settings) as instance:
         pipeline = open_pipeline()
         pipeline.root(workspace_id)
@@ -158,6 +153,7 @@ def run_workspace(workspace_id: str, select: str | None = None, *, settings: Set
         run_id = str(uuid4())
         with living(pipeline.database, run_id):
             done = job.execute_in_process(
+                run_config=_QUIET,
                 instance=instance,
                 partition_key=workspace_id,
                 asset_selection=chosen,

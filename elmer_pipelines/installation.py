@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.errors import DatabaseError, SettingsError
+from elmer_pipelines.settings import PROJECT
 from elmer_pipelines.store.database import Database, dagster_url
 from elmer_pipelines.store.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from elmer_pipelines.settings import Settings
-
-PROJECT = Path(__file__).resolve().parent.parent
 
 
 _servers: dict[Path, EmbeddedServer] = {}

@@ -197,11 +197,14 @@ class Pipeline:
         return _accounted(result, ledger)
 
     def initiatives(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
-        """Clusters that become projects."""
+        """Clusters that become projects, which get their vectors at once: the next run finds nothing left to do."""
         from elmer_pipelines.projects.initiatives import decide_initiatives
 
         automation = self.workspace_file(workspace_id).automation
-        return decide_initiatives(self.database, workspace_id, automation, self.embedder.scale, run_id=run_id)
+        result = decide_initiatives(self.database, workspace_id, automation, self.embedder.scale, run_id=run_id)
+        embedded = self.project_embeddings(workspace_id, run_id=run_id)
+        result.model_calls, result.cost_usd = embedded.model_calls, embedded.cost_usd
+        return result
 
     def research_briefs(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """A research brief for every project with evidence."""

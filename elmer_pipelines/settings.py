@@ -10,11 +10,12 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from elmer_pipelines.errors import SettingsError
 
+PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = ".env.local"
 _OWN_PREFIX = "ELMER_"
 WORKSPACE_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
     """One installation's settings. Field names are this program's; the variables are their aliases."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8", hide_input_in_errors=True)
+
+    _folder: Path = PrivateAttr(PROJECT)
 
     database_url: Secret = Field(None, validation_alias=_named("DATABASE_URL"))
     anthropic_api_key: Secret = Field(None, validation_alias=_named("ANTHROPIC_API_KEY"))
@@ -105,7 +108,7 @@ class Settings(BaseSettings):
     @property
     def home_folder(self) -> Path:
         """ELMER_HOME, absolute."""
-        return self.home.expanduser().absolute()
+        return (self._folder / self.home.expanduser()).absolute()
 
     def place(self, path: str) -> str:
         """A path of the settings made absolute: URLs as they are, relative ones inside ELMER_HOME."""
@@ -115,17 +118,20 @@ class Settings(BaseSettings):
 
 
 def load_settings(folder: Path | None = None) -> Settings:
-    """The settings of the installation in `folder` (default: the current one).
+    """The settings of the installation in `folder` (default: the checkout); a relative ELMER_HOME lies in it.
 
     Raises SettingsError that names every unknown `ELMER_…` variable and every malformed value, never the value.
     """
-    file = (folder or Path.cwd()) / ENV_FILE
+    folder = folder or PROJECT
+    file = folder / ENV_FILE
     _refuse_unknown(file)
     try:
-        return Settings(_env_file=file if file.exists() else None)
+        settings = Settings(_env_file=file if file.exists() else None)
     except ValidationError as error:
         problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
         raise SettingsError(f"Settings are malformed: {problems}. See .env.example.") from error
+    settings._folder = folder
+    return settings
 
 
 def _refuse_unknown(file: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.installation import PROJECT
+from elmer_pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

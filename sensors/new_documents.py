@@ -77,14 +77,15 @@ def new_documents_sensor(poll_interval_ms: int) -> dg.SensorDefinition:
 def _look(
     context: dg.SensorEvaluationContext, elmer: ElmerResource, memory: Memory, workspaces: list[str]
 ) -> tuple[list[dg.RunRequest], list[str]]:
-    """Every workspace once, from where the last tick stopped, until time is up."""
+    """Every workspace once, from where the last tick stopped, until time is up; at least one."""
     busy, began = runs_under_way(context.instance), time.monotonic()
     requests: list[dg.RunRequest] = []
     notes: list[str] = []
     later = [one for one in workspaces if one >= memory.stopped_at]
+    order = later + [one for one in workspaces if one not in later]
     memory.stopped_at = ""
-    for workspace_id in later + [one for one in workspaces if one not in later]:
-        if time.monotonic() - began > TICK_SECONDS:
+    for number, workspace_id in enumerate(order):
+        if number and time.monotonic() - began > TICK_SECONDS:
             memory.stopped_at = workspace_id
             notes.append(f"out of time at {workspace_id}")
             break

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from sqlalchemy import create_engine, text
 
 from elmer_pipelines.installation import environment
@@ -68,3 +69,17 @@ def instance(installation: Settings) -> Iterator[dg.DagsterInstance]:
 
     with prepare_instance(installation) as own:
         yield own
+
+
+def a_run(instance: dg.DagsterInstance, settings: Settings, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """A run of `refresh` on `acme` as Dagster's storage knows it, in some status; no process works on it."""
+    from elmer_pipelines.definitions import LOCATION, build_definitions
+
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), "__repository__")
+    return instance.create_run_for_job(
+        build_definitions(settings).resolve_job_def("refresh"),
+        tags={"dagster/partition": "acme"},
+        status=status,
+        remote_job_origin=RemoteJobOrigin(repository, "refresh"),
+        job_code_origin=None,
+    )

@@ -102,10 +102,17 @@ def test_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pyte
     assert settings.source_of("worker_id") == ENV_FILE
 
 
-def test_file_of_the_current_folder_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ENV_FILE).write_text("MAX_CONCURRENT=5\n")
-    monkeypatch.chdir(tmp_path)
+def test_file_of_the_checkout_is_the_default_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
+    checkout.mkdir()
+    elsewhere.mkdir()
+    (checkout / ENV_FILE).write_text("MAX_CONCURRENT=5\n")
+    monkeypatch.setattr("elmer_pipelines.settings.PROJECT", checkout)
+    monkeypatch.chdir(elsewhere)
     assert load_settings().max_concurrent == 5
+    assert load_settings().home_folder == checkout / ".elmer"
 
 
 @pytest.mark.parametrize("blank", ["", "   "])
@@ -113,9 +120,8 @@ def test_blank_secret_is_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     for name in ("DATABASE_URL", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL", "ELMER_BUDGET_USD"):
         monkeypatch.setenv(name, blank)
     settings = load_settings(tmp_path)
-    assert (
-        settings.database_url is settings.anthropic_api_key is settings.openai_base_url is settings.budget_usd is None
-    )
+    read = [settings.database_url, settings.anthropic_api_key, settings.openai_base_url, settings.budget_usd]
+    assert read == [None] * 4
 
 
 def test_secrets_do_not_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +162,7 @@ def test_defaults_of_the_example_are_the_defaults(tmp_path: Path) -> None:
     folder.mkdir()
     empty.mkdir()
     (folder / ENV_FILE).write_text("".join(f"{name}={value}\n" for name, value in lines.items() if value))
-    assert load_settings(folder) == load_settings(empty)
+    assert load_settings(folder).model_dump() == load_settings(empty).model_dump()
 
 
 def test_example_copied_as_it_is_changes_nothing(tmp_path: Path) -> None:

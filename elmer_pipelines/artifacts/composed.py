@@ -32,6 +32,16 @@ _NOTICE = (
 _STATEMENTS = 5  # of a group; the others are cited together
 _EXAMPLES = 5
 _QUOTE_CHARS = 240
+# How the local extractor begins an interpretation (`signals/local_reading.py`). What follows there is cut out of the
+# words by rule, so the words themselves are shown: how they are introduced, and how a requirement introduces them.
+_BY_RULE = (
+    ("Reports a problem", "Problem: ", "To be solved: "),
+    ("Wants", "Wish: ", "Customers say they want: "),
+    ("Has a need", "Wish: ", "Customers say they need: "),
+    ("Asks ", "Question: ", "Customers ask: "),
+    ("Is positive", "Praise: ", "To be kept: "),
+    ("Mentions ", "", "To be solved: "),
+)
 
 
 @dataclass(frozen=True)
@@ -55,12 +65,36 @@ class Material:
 
 
 def _tone(one: Evidence) -> str:
-    return tone(one.verbatim)
+    return tone(one.verbatim, one.interpretation)
+
+
+def _by_rule(one: Evidence) -> tuple[str, str] | None:
+    """How to introduce the words where no language model interpreted them: in a list, and as a requirement."""
+    if not one.interpretation:
+        return "", "Customers say they need: " if states_a_need(one.verbatim) else "To be solved: "
+    for begins, in_list, as_requirement in _BY_RULE:
+        if one.interpretation.startswith(begins):
+            return in_list, as_requirement
+    return None
+
+
+def _quote(one: Evidence) -> str:
+    words = shortened(one.verbatim, _QUOTE_CHARS)
+    return words if words[:1] in '“„«"' else f"“{words}”"
 
 
 def _meaning(one: Evidence) -> str:
-    """The interpretation, else the words themselves in quotation marks, shortened."""
-    return _sentence(one.interpretation) if one.interpretation else f"“{shortened(one.verbatim, _QUOTE_CHARS)}”"
+    """The interpretation a language model gave, else the words themselves in quotation marks, shortened."""
+    introduced = _by_rule(one)
+    return introduced[0] + _quote(one) if introduced else _sentence(str(one.interpretation))
+
+
+def _asked(one: Evidence) -> str:
+    """A requirement in words: what customers say they need where this signal says so, else what is to be solved."""
+    introduced = _by_rule(one)
+    if introduced:
+        return introduced[1] + _quote(one)
+    return ("Customers say they need: " if states_a_need(one.verbatim) else "To be solved: ") + _meaning(one)
 
 
 def _sentence(text: str) -> str:
@@ -102,12 +136,15 @@ _RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
 def _problem(material: Material) -> str:
-    """The weightiest signal of each of the three largest needs, in interpretation and in words."""
+    """The three largest needs, each with its weightiest signal in interpretation and in words."""
     largest = sorted(material.needs, key=lambda one: -len(one.evidence))[:3] or material.groups[:1]
     parts = ["## Problem"]
     for group in largest:
         first = group.evidence[0]
-        parts += [page.statement(_meaning(first), _alike(first, group)), page.quotation(first)]
+        parts.append(page.statement(f"{group.label}: {_extent(group)}.", _ids(group.evidence)[:_EXAMPLES]))
+        if not _by_rule(first):
+            parts.append(page.statement(_meaning(first), _alike(first, group)))
+        parts.append(page.quotation(first))
     return "\n\n".join(parts)
 
 
@@ -151,9 +188,13 @@ def _needs(material: Material) -> str:
 
 
 def _group_heading(group: Group) -> str:
+    return f"### {inline(group.label)} ({_extent(group)})"
+
+
+def _extent(group: Group) -> str:
     severities = [one.severity for one in group.evidence if one.severity]
-    worst = f", worst {min(severities, key=lambda one: _RANK.get(one, 9))}" if severities else ""
-    return f"### {inline(group.label)} ({page.count(len(group.evidence), 'signal')}{worst})"
+    worst = f", worst severity {min(severities, key=lambda one: _RANK.get(one, 9))}" if severities else ""
+    return f"{page.count(len(group.evidence), 'signal')}{worst}"
 
 
 def _statements(group: Group) -> list[str]:
@@ -177,9 +218,8 @@ def _requirements(material: Material) -> str:
     for number, group in enumerate(material.needs, 1):
         asking = [one for one in group.evidence if states_a_need(one.verbatim)]
         chosen = (asking or list(group.evidence))[0]
-        opening = "Customers say they need" if asking else "To be solved"
         severity = f" ({chosen.severity})" if chosen.severity else ""
-        wording = page.statement(f"{opening}: {_meaning(chosen)}", _ids([chosen, *group.evidence])[:_EXAMPLES])
+        wording = page.statement(_asked(chosen), _ids([chosen, *group.evidence])[:_EXAMPLES])
         parts.append(f"**R{number}{severity} {inline(group.label)}.** {wording}")
     if not material.needs:
         parts.append("None follows from the evidence.")
@@ -216,8 +256,7 @@ def _questions(material: Material) -> str:
     for name in ("severity", "frequency", "segment"):
         unclear = [one for one in case.evidence if getattr(one, name) is None]
         if unclear:
-            question = f"What is the {name} of {page.count(len(unclear), 'signal')} that do not say?"
-            found.append((question, unclear[:_EXAMPLES]))
+            found.append((f"Not said in {page.count(len(unclear), 'signal')}: the {name}.", unclear[:_EXAMPLES]))
     for group in material.needs:
         if len({one.address for one in group.evidence}) == 1:
             question = f"{group.label}: only one document speaks of it; is it so for others?"

@@ -37,13 +37,28 @@ _WISH = re.compile(
 )
 
 
+# How the local extractor begins an interpretation (`signals/local_reading.py`).
+_INTERPRETED: tuple[tuple[str, Tone], ...] = (
+    ("Reports a problem", "problem"),
+    ("Wants", "wish"),
+    ("Has a need", "wish"),
+    ("Is positive", "praise"),
+)
+
+
 def states_a_need(words: str) -> bool:
     """Whether the words themselves say that somebody needs, wants or asks for something."""
     return bool(_WISH.search(words))
 
 
-def tone(words: str) -> Tone:
-    """`problem` and `wish` win over `praise`: "great, but it crashes" is a problem."""
+def tone(words: str, interpretation: str | None = None) -> Tone:
+    """What the local extractor's interpretation says, else the words; in these, trouble and wishes win over praise.
+
+    "Great, but it crashes" is a problem.
+    """
+    for begins, meant in _INTERPRETED:
+        if interpretation and interpretation.startswith(begins):
+            return meant
     if _PROBLEM.search(words):
         return "problem"
     if _WISH.search(words):

@@ -67,13 +67,14 @@ def write_all(
     with database.begin() as connection:
         cases = _cases(connection, workspace_id, kind)
         folders = files.folder_names(project_store.names_ever(connection, workspace_id))
-    wanted = {one.project.id: _determined_by(one, kind, prompt, text_model) for one in cases}
+    texts = {one.project.id: _determined_by(one, kind, prompt, text_model) for one in cases}
+    paths = {one: files.path_of(folder, workspace_id, folders[one], kind.file_name) for one in texts}
+    # Another place alone writes the file there, without a new version.
+    wanted = {one: fingerprint(text=text, path=paths[one]) for one, text in texts.items()}
     by_id = {one.project.id: one for one in cases}
 
-    def do(project_id: str) -> Callable[[Connection], None]:
-        path = files.path_of(folder, workspace_id, folders[project_id], kind.file_name)
-        case, determined_by = by_id[project_id], wanted[project_id]
-        return _write(database, workspace_id, case, kind, prompt, text_model, path, determined_by)
+    def do(one: str) -> Callable[[Connection], None]:
+        return _write(database, workspace_id, by_id[one], kind, prompt, text_model, paths[one], texts[one])
 
     result = work_through(database, workspace_id, kind.step, wanted, one_by_one(do), workers=4, run_id=run_id)
     with database.begin() as connection:

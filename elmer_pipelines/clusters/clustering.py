@@ -125,7 +125,7 @@ def _cluster_rows(
     scale = embedder.scale
     found = []
     for label in sorted(voices):
-        summed = summarise(voices[label], link=scale.link, coherent=scale.unrelated)
+        summed = summarise(voices[label], link=scale.link, coherent=scale.coherent)
         found.append(
             store.ClusterRow(
                 names[label], summed.size, summed.severity, summed.frequency, summed.confidence, summed.action

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from elmer_pipelines.console.running import run_workspace
 from elmer_pipelines.console.terminal import out, table
 from elmer_pipelines.errors import WorkspaceError
-from elmer_pipelines.installation import PROJECT
+from elmer_pipelines.settings import PROJECT
 from elmer_pipelines.store import journal
 from elmer_pipelines.workbench import Workbench, register_workspace
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from elmer_pipelines.documents.options import ReadingOptions
 
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>\n]{1,100})>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,100})?[ \t]{1,10}([^>\n]{1,100})>")
 _TAG = re.compile(r"</?[a-zA-Z0-9:.][^<>\n]{0,200}>")
 _PAUSE = 8.0  # seconds of silence after which a new turn begins
 _LONG_TURN = 600  # characters after which a turn ends with its sentence, so that times stay close to the words

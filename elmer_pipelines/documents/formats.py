@@ -51,13 +51,15 @@ _ZIP, _PDF, _OLE = b"PK\x03\x04", b"%PDF-", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _EMPTY_ZIP = b"PK\x05\x06"
 _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,200}(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _FORMATS_READ = "Markdown, text, VTT, SRT, CSV, TSV, XLSX, JSON, JSONL, Slack export zip, PDF, DOCX, PPTX, HTML, EML"
-_LARGE = 4 << 20  # bytes from which a cheap format, too, can take seconds and hundreds of megabytes
+_LARGE = 1 << 20  # bytes from which a cheap format, too, can take seconds and hundreds of megabytes
+_LARGE_MAIL = 32 << 10  # bytes; the HTML parser for mails is quadratic on tags that never close
 
 
 def is_risky(path: str, data: bytes) -> bool:
     """Whether parsing may crash, hang or eat the memory: then it happens in the worker."""
     binary = data.startswith((_ZIP, _EMPTY_ZIP, _OLE)) or _PDF in data[:1024]
-    return binary or len(data) > _LARGE or _claimed(path) == "html" or bool(_HTML.match(data))
+    large = _LARGE_MAIL if _claimed(path) == "eml" else _LARGE
+    return binary or len(data) > large or _claimed(path) == "html" or bool(_HTML.match(data))
 
 
 def _claimed(path: str) -> str | None:

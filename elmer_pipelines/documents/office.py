@@ -108,7 +108,7 @@ def _unwrapped(page: str) -> str:
 
 def _tidy(text: str) -> str:
     text = _OUR_UNDERLINE.sub("", clean_text(text)).replace("\f", "\n\n")
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)).strip()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip(" \t") for line in text.split("\n"))).strip()
 
 
 def _office_document(path: str, text: str, form: str, data: bytes) -> Document:

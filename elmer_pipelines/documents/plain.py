@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from elmer_pipelines.documents.options import ReadingOptions
 
 _BLOCK = re.compile(r"\S[^\n]*(?:\n[ \t]*[^\s][^\n]*)*")
-_HEADING = re.compile(r"[ \t]{0,3}#{1,6}[ \t]+(?P<title>[^\n]*?)[ \t]*#*[ \t]*$")
+_HEADING = re.compile(r"[ \t]{0,3}#{1,6}[ \t]+(?P<title>[^\n]*)$")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣]|\d{1,3}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?")
 _QUOTE = re.compile(r"[ \t]*(?:>[ \t]?)+")
 _RULE = re.compile(r"[ \t]*(?:[-*_=~][ \t]*){3,}$")
-_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t:|-]*-[ \t:|-]*\|?[ \t]*$")
+_TABLE_RULE = re.compile(r"[ \t:|-]+$")
 _COMMENT = re.compile(r"[ \t]*<!--[^\n]*-->[ \t]*$")
 _DATE_IN_NAME = re.compile(r"(?<!\d)(20\d\d-[01]\d-[0-3]\d)(?!\d)")
 
@@ -86,8 +86,8 @@ def date_in_name(path: str) -> datetime | None:
 
 def _first_heading(text: str) -> str | None:
     for line in text[:4000].split("\n"):
-        if (found := _HEADING.match(line)) and found["title"]:
-            return short_title(found["title"].replace("*", ""))
+        if (found := _HEADING.match(line)) and found["title"].strip("# \t"):
+            return short_title(found["title"].rstrip("# \t").replace("*", ""))
     return None
 
 
@@ -124,7 +124,7 @@ def _last_heading(text: str) -> str | None:
     if "#" not in text:
         return None
     found = [m["title"] for line in text.split("\n") if (m := _HEADING.match(line))]
-    return short_title(found[-1]) if found else None
+    return short_title(found[-1].rstrip("# \t")) if found else None
 
 
 def _written(text: str, start: int, end: int, heading: str | None) -> Iterator[Segment]:
@@ -141,7 +141,7 @@ def _written(text: str, start: int, end: int, heading: str | None) -> Iterator[S
                 yield from _trimmed(text, paragraph, position, heading)
                 paragraph = None
             if found:
-                heading = short_title(found["title"]) or heading
+                heading = short_title(found["title"].rstrip("# \t")) or heading
             elif line.lstrip().startswith("|"):
                 if not _TABLE_RULE.match(line):
                     yield from _cells(text, position, line_end, columns, heading)

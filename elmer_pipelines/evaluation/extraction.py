@@ -6,12 +6,11 @@ The extractor is the product's own or any other; nothing is read from or written
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.documents.model import Document, Segment
 from elmer_pipelines.errors import SettingsError
@@ -68,9 +67,9 @@ class ExtractionScores:
     references: tuple[MeanScores, ...]
     seconds: float
 
-    def as_json(self) -> str:
-        """One JSON object, keys as the fields."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=2)
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, keys as the fields."""
+        return asdict(self)
 
     def as_table(self) -> str:
         """Aligned columns for a terminal: a row per group, the mean, the references."""

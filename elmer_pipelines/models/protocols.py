@@ -68,12 +68,14 @@ class SimilarityScale:
     """Where a model's cosine similarities mean something: each model has its own scale.
 
     `link`: at or above, a signal belongs to the project; `unrelated`: below, it starts something new;
-    `duplicate`: above, two signals say the same.
+    `duplicate`: above, two signals say the same; `coherent`: the mean similarity of a cluster's members to its centre
+    that counts as a confidence of 0.7, the threshold workspaces start with.
     """
 
     link: float
     unrelated: float
     duplicate: float
+    coherent: float = 0.7
 
 
 class EmbeddingModel(Protocol):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STEP = "initiatives"
 _LOGIC = 1
+_COHERENT = 0.7  # what `SimilarityScale.coherent` stands for
 _MOSTLY = 0.5  # more than this share of a cluster's signals in one named project: the need is being worked on
 _CREATING = ("auto_create", "full_auto")
 
@@ -67,12 +68,11 @@ def decide_initiatives(
 def confidence_on_common_scale(similarity: float, scale: SimilarityScale) -> float:
     """A model's mean similarity as text-embedding-3-small would have given it, for which thresholds are written.
 
-    Piecewise linear through the points where both models mean the same: unrelated is 0.5 there, link 0.75, duplicate
-    0.9 (DESIGN section 5); 0 and 1 stay. Below 0 is 0.
+    Piecewise linear: the model's `coherent` is 0.7 there; 0 and 1 stay. Below 0 is 0.
     """
     import numpy as np
 
-    return float(np.interp(similarity, [0, scale.unrelated, scale.link, scale.duplicate, 1], [0, 0.5, 0.75, 0.9, 1]))
+    return float(np.interp(similarity, [0, scale.coherent, 1], [0, _COHERENT, 1]))
 
 
 @dataclass
@@ -94,8 +94,9 @@ class _Board:
         self.acted_today = sum(at >= midnight for at in acts)
 
     def determined_by(self) -> str:
-        """Changes when a decision could; the day counts only while something waits for the next."""
-        waiting = any(one.action == "postponed" for one in self.before.values())
+        """Changes when a decision could; the day counts only where something waits since an earlier one."""
+        postponed = [one.decided_at for one in self.before.values() if one.action == "postponed" and one.decided_at]
+        due = any(at.date() < self.now.date() for at in postponed)
         members = {one for cluster in self.clusters for one in cluster.members}
         return fingerprint(
             logic=_LOGIC,
@@ -104,7 +105,7 @@ class _Board:
             clusters=[_as_json(one) for one in self.clusters],
             named={signal: self.named[signal] for signal in sorted(members & self.named.keys())},
             projects=self.names,
-            day=self.now.date().isoformat() if waiting else None,
+            day=self.now.date().isoformat() if due else None,
         )
 
 

@@ -1,8 +1,8 @@
 """The step `signal_classifications`: which named project a signal belongs to, in two tiers.
 
-Similarity decides what is clear; between the thresholds a small model does, or, without one, shared words. Only named
-projects are candidates: an initiative's signals come from its cluster, and classifying to what the last run made would
-give every run new work. Links made by a person are never touched (see `store/projects.py`).
+Similarity decides what is clear; between the thresholds a small model does, or, without one, shared words (see
+`_by_words`). Only named projects are candidates: an initiative's signals come from its cluster, and classifying to what
+the last run made would give every run new work. A person's links are never touched (`store/projects.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from elmer_pipelines.work import Finished, as_record_error, work_through
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Connection
+
     from elmer_pipelines.models.prompts import PromptFile
     from elmer_pipelines.models.protocols import EmbeddingModel, SimilarityScale, TextModel
     from elmer_pipelines.steps import StepResult
@@ -38,6 +40,10 @@ _CANDIDATES = 5  # the projects a verification is shown; below the fifth nearest
 _CHUNK_LOCAL, _CHUNK_MODEL = 1_000, 16  # many at once where nothing waits; few where each may wait for a model
 _PROMPT = Path(__file__).parent / "prompts" / "classify_signal.md"
 _LOCAL = "local/shared-words-1"
+# Static vectors put a short remark low against a project's long description, so without a model, words are looked at
+# from below `unrelated` on. The shares of it, and how rare a word must be, were set by reading the sample workspace.
+_ONE_WORD_FROM, _TWO_WORDS_FROM = 0.8, 0.35
+_COMMON_SHARE, _COMMON_AT_LEAST = 0.025, 3
 
 
 class Verification(BaseModel):
@@ -55,6 +61,7 @@ class Judge:
     scale: SimilarityScale
     embedder: str
     text_model: TextModel | None
+    common: frozenset[str] = frozenset()
 
     @cached_property
     def prompt(self) -> PromptFile:
@@ -68,19 +75,16 @@ class Judge:
 
     @cached_property
     def words(self) -> dict[str, frozenset[str]]:
-        """What is distinctive in each project's words."""
-        return shared_words.distinctive({one.id: one.text for one in self.projects})
-
-    @cached_property
-    def names(self) -> dict[str, frozenset[str]]:
-        """What is distinctive in each project's name."""
-        return {one.id: shared_words.stems(one.name) & self.words[one.id] for one in self.projects}
+        """By project, the words that set it apart from the others and are not said all the time."""
+        telling = shared_words.distinctive({one.id: one.text for one in self.projects})
+        return {project: words - self.common for project, words in telling.items()}
 
     @cached_property
     def logic(self) -> str:
         """Changes whenever the same signal could be decided otherwise."""
         model = self.text_model
-        verified_by = _LOCAL if model is None else [model.model, self.prompt.instructions]
+        local = {project: sorted(words) for project, words in self.words.items()} if model is None else None
+        verified_by = [_LOCAL, local] if model is None else [model.model, self.prompt.instructions]
         projects = [[one.id, one.text_hash] for one in sorted(self.projects, key=lambda one: one.id)]
         thresholds = [self.scale.link, self.scale.unrelated]
         return fingerprint(
@@ -104,7 +108,8 @@ def classify_signals(
         named = store.live(connection, workspace_id, "named")
         ready = store.with_vectors(connection, workspace_id, embedder.model, named)
         inputs = store.unclassified_inputs(connection, workspace_id, embedder.model)
-    judge = Judge(tuple(ready), embedder.scale, embedder.model, text_model)
+        common = _common_words(connection, workspace_id, ready, len(inputs)) if text_model is None else frozenset[str]()
+    judge = Judge(tuple(ready), embedder.scale, embedder.model, text_model, common)
     wanted = {
         signal_id: fingerprint(logic=judge.logic, words=words, interpretation=interpretation)
         for signal_id, words, interpretation, has_vector, too_short in inputs
@@ -126,6 +131,15 @@ def classify_signals(
     result.counts["signals_without_embedding"] = len(inputs) - len(wanted)
     result.counts["projects_without_embedding"] = len(named) - len(ready)
     return result
+
+
+def _common_words(
+    connection: Connection, workspace_id: str, projects: Sequence[Project], signals: int
+) -> frozenset[str]:
+    """The projects' words that so many signals have that sharing one says little."""
+    words = sorted({word for one in projects for word in shared_words.stems(one.text)})
+    most = max(_COMMON_AT_LEAST, signals * _COMMON_SHARE)
+    return frozenset(word for word, number in store.heard(connection, workspace_id, words).items() if number > most)
 
 
 def _classify(database: Database, workspace_id: str, judge: Judge, signal_ids: Sequence[str]) -> list[Finished]:
@@ -156,12 +170,18 @@ def decide(judge: Judge, candidate: Candidate) -> Classification:
     if similarity >= scale.link:
         reason = f"Similarity {similarity:.2f} reaches {scale.link:.2f}, from which {judge.embedder} means the same."
         return Classification(signal_id, "linked", reason, judge.embedder, nearest, similarity)
+    if judge.text_model is None and (by_words := _by_words(judge, candidate)):
+        return by_words
     if similarity < scale.unrelated:
         reason = f"The nearest project's similarity, {similarity:.2f}, is under {scale.unrelated:.2f}: unrelated."
         return Classification(signal_id, "new_initiative", reason, judge.embedder, None, similarity)
     between = [(project, how) for project, how in candidate.projects if how >= scale.unrelated]
     if judge.text_model is None:
-        return _by_words(judge, candidate, between)
+        reason = (
+            f"Similarity {similarity:.2f} leaves it open, and it shares no telling word with a project. "
+            "Compared by words, without a language model."
+        )
+        return Classification(signal_id, "unsure", reason, _LOCAL, None, similarity)
     return _verified(judge, judge.text_model, candidate, between)
 
 
@@ -197,24 +217,20 @@ def _material(judge: Judge, candidate: Candidate, between: list[tuple[str, float
     return "\n".join(parts)
 
 
-def _by_words(judge: Judge, candidate: Candidate, between: list[tuple[str, float]]) -> Classification:
-    """Linked when it shares a telling word of the project's name, or two of its text; else unsure.
-
-    In the upper half between the thresholds one shared word of the text is enough.
-    """
-    said = shared_words.stems(f"{candidate.verbatim}\n{candidate.interpretation or ''}")
-    middle = (judge.scale.link + judge.scale.unrelated) / 2
-    for project, similarity in between:
+def _by_words(judge: Judge, candidate: Candidate) -> Classification | None:
+    """Linked where it shares one telling word with a near project, or two with one less near; else None."""
+    said = shared_words.stems(candidate.verbatim)
+    best: tuple[int, float, str, list[str]] | None = None
+    for project, similarity in candidate.projects:
         shared = sorted(said & judge.words[project])
-        enough = 1 if similarity >= middle or said & judge.names[project] else 2
-        if len(shared) >= enough:
-            reason = (
-                f"Similarity {similarity:.2f} leaves it open; it shares {', '.join(shared[:5])} with the project. "
-                "Compared by words, without a language model."
-            )
-            return Classification(candidate.signal_id, "linked", reason, _LOCAL, project, similarity, "verified")
+        least = _ONE_WORD_FROM if len(shared) == 1 else _TWO_WORDS_FROM
+        if shared and similarity >= least * judge.scale.unrelated:
+            best = max(best or (0, 0.0, "", []), (len(shared), similarity, project, shared))
+    if best is None:
+        return None
+    _, similarity, project, shared = best
     reason = (
-        f"Similarity {between[0][1]:.2f} leaves it open, and it shares too few telling words with any project. "
+        f"Similarity {similarity:.2f} leaves it open; it shares {', '.join(shared[:5])} with the project. "
         "Compared by words, without a language model."
     )
-    return Classification(candidate.signal_id, "unsure", reason, _LOCAL, None, between[0][1])
+    return Classification(candidate.signal_id, "linked", reason, _LOCAL, project, similarity, "verified")

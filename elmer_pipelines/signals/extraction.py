@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.documents.model import Document, Segment
 from elmer_pipelines.ids import fingerprint, text_hash
-from elmer_pipelines.signals.placing import merge_overlaps, place
+from elmer_pipelines.signals.placing import keep_customers, place
 from elmer_pipelines.signals.reconciling import reconcile
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import documents as document_store
@@ -95,7 +95,8 @@ def _finished(
 ) -> Finished:
     try:
         placed, rejected = place(document.text, quotes)
-        merged = merge_overlaps(placed)
+        merged, ours = keep_customers(document, placed)
+        rejected = [*rejected, *ours]
         signals = [_positioned(document, one) for one in merged]
         return Finished(row["id"], save=partial(_save, workspace_id, row, extractor, merged, signals, rejected))
     except Exception as error:  # noqa: BLE001 - I8

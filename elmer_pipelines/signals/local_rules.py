@@ -75,11 +75,12 @@ def language_of(text: str, fallback: Language = "en") -> Language:
 def cues_of(sentence: str, language: Language) -> Cues:
     """What the rules of a language find; for another language only its length and whether it is boilerplate."""
     plain = straight(sentence).strip()
-    calm = pattern("cues", "any", "not_a_problem").sub(lambda match: " " * len(match[0]), plain)
+    told = _without("neutral", plain)
+    calm = _without("not_a_problem", told)
     kinds: dict[str, str | None] = {"request": None, "problem": None, "praise": None}
     if language != "other":
         kinds = {kind: _found(pattern("cues", language, kind), calm) for kind in kinds}
-        kinds["praise"] = _found(pattern("cues", language, "praise"), plain) or (plain if calm != plain else None)
+        kinds["praise"] = _found(pattern("cues", language, "praise"), plain) or (plain if calm != told else None)
     return Cues(
         words=len(_LETTERS.findall(plain)),
         **kinds,
@@ -94,6 +95,11 @@ def cues_of(sentence: str, language: Language) -> Cues:
 def straight(text: str) -> str:
     """The text with every apostrophe as the rules write it; as long as before."""
     return text.replace("’", "'")
+
+
+def _without(kind: str, text: str) -> str:
+    """The text with what only looks like a cue blanked: "it never crashes", "I don't need it"."""
+    return pattern("cues", "any", kind).sub(lambda match: " " * len(match[0]), text)
 
 
 def _found(kind: re.Pattern[str], text: str) -> str | None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 WORDS_C = 1.0
 LETTERS_C = 3.0
 STACK_C = 1.0
+_LEAST_GROUPS = 3  # one held out for evaluation, one for the threshold, one to train on
 _ARTICLES = frozenset({
     "the", "a", "an", "my", "your", "to", "of", "in", "on", "and", "or", "it", "i", "is", "for", "with", "all",
     "that", "this", "any",
@@ -67,6 +68,10 @@ def read_labelled(path: Path, text: str, label: str, group: str) -> Labelled:
     missing = {text, label, group} - set(rows[0] if rows else ())
     if missing:
         raise SettingsError(f"{path.name} has no column {', '.join(sorted(missing))}; name them with --text and so on.")
+    if len({row[group] for row in rows}) < _LEAST_GROUPS:
+        raise SettingsError(
+            f"{path.name} has fewer than {_LEAST_GROUPS} groups in {group}; each is judged by the others."
+        )
     words = [split_words(row[text]) for row in rows]
     marks = [mark_feature(w, row[label]) for w, row in zip(words, rows, strict=True)]
     if not any(map(any, marks)):

@@ -7,31 +7,42 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
-_ENDINGS = ("ings", "ing", "ies", "ed", "es", "s")
-# Said about every product, so they tell projects from each other no better than the articles do.
-_EVERYWHERE = """
-    able after also always app application back before business company customer customers data does doing done
-    easier easily even every faster feature features find give good great help helps issue issues just keep less
-    like made make makes making many more most need needs never people problem problems product project really see
-    service should software some support system team teams than that their them then there they thing things this
-    time tool tools user users very want wants when where which while with without work works working would your
-"""
-
-
-@cache
-def _plain_words() -> frozenset[str]:
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    return frozenset(_EVERYWHERE.split()) | frozenset(map(str, ENGLISH_STOP_WORDS))
+_ENDINGS = ("ings", "ing", "ies", "ed", "es", "e", "s")
+# Function words (English, German) and what is said about every product: they don't tell projects from each other.
+_EVERYWHERE = frozenset(
+    """
+    aber able about above across actually after again against alle almost alone along already also although always
+    among andere another anyone anything anyway application around auch away back became because become been before
+    being below beside best better between beyond both business came cannot come company could couldn customer
+    customers dann dass data dein deine denn didn dies diese diesem diesen dieser dieses different doch does doesn
+    doing done down during each easier easily eine einem einen einer eines either else enough especially euch even
+    ever every everybody everyone everything exactly except faster feature features find first five four from
+    further gets getting give given gives goes going gone good great habe haben hatte hatten have haven having help
+    helps hence here herself hier high himself however ihre ihrem ihren ihrer immer inside instead into issue issues
+    itself jede jeden jeder jetzt just kann kannst keep kein keine keinen kind knew know known knows können könnte
+    large last later least less lets like little long look looking looks machen made make makes making many maybe
+    mean means mehr mein meine meinen mich might mine more moreover most must myself müssen nach need needs neither
+    never next nicht nine nobody noch none nothing nowhere oder often ohne once only onto other others ours
+    ourselves outside over part people perhaps please possible probably problem problems product project quite
+    rather really right said same says schon seem seemed seems seen sehr sein seine service several shall shan
+    should shouldn show sich side since sind small software some somebody somehow someone something sometimes
+    somewhere soon still such support sure system take taken takes taking team teams tell than thank thanks that
+    their theirs them themselves then there therefore these they thing things think this those though three through
+    throughout till time today together told took tool tools toward towards tried tries truly twelve under unless
+    unser unsere unter until upon used user users uses using usually very viel viele want wants wasn ways weil well
+    wenn went werden were weren what whatever when whenever where wherever whether which whichever while whole whom
+    whose wieder will wird with within without work working works would wouldn wurde würde yesterday your yours
+    yourself zwischen über
+    """.split()
+)
 
 
 def stems(text: str) -> frozenset[str]:
     """The text's telling words, lower case, without the commonest English endings."""
     words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    return frozenset(_stem(word) for word in words if word not in _plain_words())
+    return frozenset(_stem(word) for word in words if word not in _EVERYWHERE)
 
 
 def _stem(word: str) -> str:

@@ -155,10 +155,10 @@ def _movable(connection: Connection, workspace_id: str, vanished: Sequence[str])
             "SELECT v.text_fingerprint, d.address, d.id FROM elmer.documents d JOIN elmer.document_versions v "
             "ON v.workspace_id = d.workspace_id AND v.document_id = d.id AND v.content_hash = d.content_hash "
             "WHERE d.workspace_id = :w "
-            f"AND (d.source_path = ANY(:p) OR (d.retired_at IS NOT NULL AND length(v.text) >= {_OWN_WORDS})) "
+            "AND (d.source_path = ANY(:p) OR (d.retired_at IS NOT NULL AND length(v.text) >= :own)) "
             "ORDER BY d.retired_at IS NULL, d.address DESC"
         ).bindparams(bindparam("p", type_=ARRAY(Text))),
-        {"w": workspace_id, "p": list(vanished)},
+        {"w": workspace_id, "p": list(vanished), "own": _OWN_WORDS},
     )
     found: dict[str, list[tuple[str, str]]] = {}
     for row in rows:

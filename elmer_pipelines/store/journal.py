@@ -60,7 +60,7 @@ def totals(connection: Connection, workspace_id: str, since: datetime | None = N
             "count(*) FILTER (WHERE outcome NOT IN ('ok', 'cached')) AS failed, sum(inputs) AS inputs, "
             "sum(input_tokens + cache_read_tokens + cache_write_tokens) AS input_tokens, "
             "sum(output_tokens) AS output_tokens, "
-            "CASE WHEN bool_or(cost_usd IS NULL AND outcome = 'ok') THEN NULL ELSE coalesce(sum(cost_usd), 0) END "
+            "CASE WHEN bool_or(cost_usd IS NULL) THEN NULL ELSE coalesce(sum(cost_usd), 0) END "
             "AS cost_usd FROM elmer.model_calls "
             "WHERE workspace_id = :w AND (CAST(:since AS timestamptz) IS NULL OR at >= :since) "
             "GROUP BY provider, model ORDER BY provider, model"

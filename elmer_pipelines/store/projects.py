@@ -151,6 +151,19 @@ def with_vectors(connection: Connection, workspace_id: str, model: str, projects
     return [one for one in projects if one.text_hash in there]
 
 
+def heard(connection: Connection, workspace_id: str, stems: Sequence[str]) -> dict[str, int]:
+    """In how many live signals a word begins so, for each of the beginnings (letters only)."""
+    rows = connection.execute(
+        text(
+            "SELECT w.stem, n.number FROM unnest(:stems) AS w (stem) CROSS JOIN LATERAL (SELECT count(*) AS number "
+            "FROM elmer.signals s WHERE s.workspace_id = :w AND s.retired_at IS NULL "
+            "AND s.words @@ to_tsquery('simple', quote_literal(w.stem) || ':*')) n"
+        ).bindparams(bindparam("stems", type_=ARRAY(Text))),
+        {"w": workspace_id, "stems": list(stems)},
+    )
+    return {row.stem: row.number for row in rows}
+
+
 def nearest(
     connection: Connection,
     workspace_id: str,
@@ -181,7 +194,7 @@ def nearest(
                 FROM (SELECT p.id, 1 - (e.embedding <=> p.embedding) AS similarity FROM p
                       ORDER BY 2 DESC, 1 LIMIT :limit) k
             ) n ON e.text_hash IS NOT NULL
-            WHERE s.workspace_id = :w AND s.id = ANY(:ids)
+            WHERE s.workspace_id = :w AND s.id = ANY(:ids) ORDER BY s.id
             """
         ).bindparams(
             bindparam("ids", type_=ARRAY(Text)),

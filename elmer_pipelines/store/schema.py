@@ -402,7 +402,7 @@ model_calls = Table(
     Column("output_tokens", Integer, nullable=False, server_default="0"),
     Column("cache_read_tokens", Integer, nullable=False, server_default="0"),
     Column("cache_write_tokens", Integer, nullable=False, server_default="0"),
-    Column("cost_usd", Numeric(12, 6)),
+    Column("cost_usd", Numeric(16, 10)),
     Column("latency_s", Float),
     Column("outcome", Text, nullable=False),
     Column("request_id", Text),

@@ -174,6 +174,16 @@ def test_a_forced_retry_puts_the_file_back_without_a_new_version(story: Story, f
     assert Path(str(before.file)).read_text(encoding="utf-8") == before.text
 
 
+def test_another_folder_gets_the_file_without_a_new_version(story: Story, folder: str) -> None:
+    project = story.project("Exports")
+    evidence(story, project)
+    write_prds(story.database, "acme", None, folder)
+    assert write_prds(story.database, "acme", None, f"{folder}/elsewhere").done == 1
+    moved = newest(story, project)
+    assert (moved.version, moved.file) == (1, f"{folder}/elsewhere/acme/exports/prd.md")
+    assert Path(moved.file).is_file()
+
+
 def test_fewer_signals_than_the_least_make_no_prd_but_a_brief(story: Story, folder: str) -> None:
     project = story.project("Exports")
     story.project("Nobody spoke of it")

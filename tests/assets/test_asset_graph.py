@@ -8,8 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from assets.columns import column_schema
 
+from assets.columns import column_schema
 from elmer_pipelines.definitions import all_assets, build_definitions
 from elmer_pipelines.pipeline import STEPS
 from elmer_pipelines.settings import Settings
@@ -39,9 +39,7 @@ def _specs(settings: Settings) -> dict[str, dg.AssetSpec]:
 
 
 def test_every_step_is_an_asset_after_those_it_reads() -> None:
-    found = {
-        name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in _specs(Settings()).items()
-    }
+    found = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in _specs(Settings()).items()}
     assert found == UPSTREAM
     assert set(found) == set(STEPS) == set(steps())
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 WORDS = "Anna: The export fails every time 💥 and I need it for the invoices, it is blocking our whole team.\n"
-MODEL = "local/wordllama-256"
 
 
 @pytest.fixture
@@ -95,7 +94,8 @@ def test_failures_are_serious_above_a_fifth(
         for number in range(records):
             connection.execute(
                 text(
-                    "INSERT INTO elmer.outcomes (workspace_id, step, record_id, fingerprint, state, error_kind, message) "
+                    "INSERT INTO elmer.outcomes "
+                    "(workspace_id, step, record_id, fingerprint, state, error_kind, message) "
                     "VALUES (:w, 'documents', :r, 'v1:x', :s, 'broken', 'why')"
                 ),
                 {"w": workspace, "r": f"file-{number}", "s": "failed" if number < failed else "done"},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 INTERVIEWS = {
-    "anna.md": "# Interview\n\nAnna: The export to CSV fails every time I have more than 100 rows. It is blocking us.\n",
+    "anna.md": "# Interview\n\nAnna: The export to CSV fails every time I have over 100 rows. It is blocking us.\n",
     "ben.md": "# Interview\n\nBen: I need a dark mode because the white screen hurts my eyes at night.\n",
     "cleo.md": "# Interview\n\nCleo: The CSV export crashes with large tables, so we copy the rows by hand.\n",
 }

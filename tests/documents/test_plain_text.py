@@ -141,7 +141,7 @@ def test_encodings_are_detected(data: bytes, text: str | None) -> None:
         assert any(document.text.startswith(word) for word in expected), document.text[:40]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=400) | st.text(alphabet="Ab:|#->* \n[]()0123456789.é\u200b\U0001f600", max_size=400))
 def test_segments_hold_for_any_text(text: str) -> None:
     try:
@@ -153,7 +153,7 @@ def test_segments_hold_for_any_text(text: str) -> None:
         check_document(document)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["Anna", "Bo Lind", "Interviewer"]), st.text("ab .\n", min_size=1, max_size=40)),

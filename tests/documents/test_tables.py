@@ -216,7 +216,7 @@ def test_five_thousand_rows_take_a_few_seconds_and_have_addresses_of_their_own()
     assert len({document.address for document in documents}) == 5000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=30)), min_size=1, max_size=8))
 def test_any_table_is_read_or_refused(rows: list[tuple[str, str]]) -> None:
     data = _csv(("id", "text"), *rows).decode("utf-8", "surrogatepass").encode("utf-8", "surrogatepass")

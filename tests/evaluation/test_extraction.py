@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,13 +57,15 @@ def test_scores_per_group_their_mean_and_the_references(tmp_path: Path) -> None:
     everything, longer = scores.references
     assert everything.f1 == pytest.approx((2 / 3 + 0.5) / 2)
     assert longer.f1 == 0.0
-    assert json.loads(scores.as_json())["groups"][0]["judged_by"] == "test/shouting"
+    assert scores.as_json()["groups"][0]["judged_by"] == "test/shouting"
     assert "mean over groups" in scores.as_table()
 
 
 def test_without_a_group_column_all_rows_are_one_group(tmp_path: Path) -> None:
     path = write(tmp_path / "s.csv", [("X one", "f", "a"), ("two", "", "b")])
-    assert [row.group for row in evaluate_extraction(path, group="product", extractor=KeepsShouting()).groups] == ["all"]
+    assert [row.group for row in evaluate_extraction(path, group="product", extractor=KeepsShouting()).groups] == [
+        "all"
+    ]
     assert len(evaluate_extraction(path, group=None, extractor=KeepsShouting()).groups) == 1
 
 

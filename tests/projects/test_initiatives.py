@@ -106,9 +106,9 @@ def test_a_cluster_to_review_is_left_to_people(story: Story) -> None:
 
 
 def test_confidence_means_the_same_on_every_models_scale() -> None:
-    local = SimilarityScale(link=0.70, unrelated=0.40, duplicate=0.95)
-    assert confidence_on_common_scale(0.40 + 0.8 * 0.30, local) == pytest.approx(0.7)
-    assert confidence_on_common_scale(0.70, local) == pytest.approx(0.75)
+    local = SimilarityScale(link=0.70, unrelated=0.40, duplicate=0.95, coherent=0.40)
+    assert confidence_on_common_scale(0.40, local) == pytest.approx(0.7)
+    assert confidence_on_common_scale(0.20, local) == pytest.approx(0.35)
     assert confidence_on_common_scale(0.62, SCALE) == pytest.approx(0.62)
     assert confidence_on_common_scale(-0.2, local) == 0
 
@@ -119,8 +119,8 @@ def test_the_days_actions_are_capped_and_the_rest_waits_for_the_next(story: Stor
     assert {one.cluster_id for one in made(story)} == set(clusters[:2]), "the largest first"
     assert decision(story, clusters[2]).action == "postponed"
 
-    decide(story, NOON + timedelta(hours=5), max_actions_per_day=2)
-    assert len(made(story)) == 2
+    later = decide(story, NOON + timedelta(hours=5), max_actions_per_day=2)
+    assert (len(made(story)), later.pending) == (2, 0)
 
     decide(story, NOON + timedelta(days=1), max_actions_per_day=2)
     assert len(made(story)) == 3

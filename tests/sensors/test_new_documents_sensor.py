@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
+from installations import a_run
 
 from elmer_pipelines.definitions import build_definitions, run_workspace
 from elmer_pipelines.resources import ElmerResource
@@ -32,11 +33,13 @@ class Daemon:
 
     def tick(self) -> list[str]:
         """The workspaces for which a run would be started now."""
-        sensor = new_documents_sensor(5_000)
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, definitions=build_definitions(self.settings)
-        )
-        result = sensor(context, elmer=ElmerResource())
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            definitions=build_definitions(self.settings),
+            resources={"elmer": ElmerResource()},
+        ) as context:
+            result = new_documents_sensor(5_000)(context)
         assert isinstance(result, dg.SensorResult)
         self.last, self.cursor = result, result.cursor
         new = [one for one in result.run_requests or [] if one.run_key not in self.keys]
@@ -112,8 +115,7 @@ def test_a_change_that_is_not_processed_yet_leads_to_no_second_run(daemon: Daemo
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
 def test_no_run_is_asked_for_while_one_is_under_way(status: dg.DagsterRunStatus, daemon: Daemon) -> None:
-    job = build_definitions(daemon.settings).resolve_job_def("refresh")
-    run = daemon.instance.create_run_for_job(job, tags={"dagster/partition": "acme"}, status=status)
+    run = a_run(daemon.instance, daemon.settings, status)
     daemon.write("a.md", "The export fails.")
     assert daemon.tick() == []
     assert daemon.last is not None and run.run_id[:8] in str(daemon.last.skip_reason)
@@ -142,9 +144,7 @@ def test_one_workspace_in_trouble_does_not_stop_the_others(daemon: Daemon, datab
     assert daemon.tick() == ["zeta"]
 
 
-def test_a_workspace_registered_since_becomes_a_partition(
-    daemon: Daemon, database: Database, tmp_path: Path
-) -> None:
+def test_a_workspace_registered_since_becomes_a_partition(daemon: Daemon, database: Database, tmp_path: Path) -> None:
     with database.begin() as connection:
         workspaces.register(connection, "beta", "Beta", str(tmp_path / "acme"))
     daemon.tick()
@@ -157,13 +157,11 @@ def test_a_tick_that_runs_out_of_time_goes_on_where_it_stopped(
     daemon: Daemon, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon.write("a.md", "The export fails.")
+    monkeypatch.setattr("sensors.new_documents.TICK_SECONDS", -1.0)
     with database.begin() as connection:
-        for number in range(3):
+        for number in range(2):
             workspaces.register(connection, f"w{number}", "W", str(daemon.folder))
-    times = iter([0.0, 1.0, 2.0, 100.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
-    monkeypatch.setattr("sensors.new_documents.time.monotonic", lambda: next(times))
-    assert daemon.tick() == ["acme", "w0"]
-    assert daemon.tick() == ["w1", "w2"]
+    assert [daemon.tick() for _ in range(4)] == [["acme"], ["w0"], ["w1"], []]
 
 
 def test_the_interval_is_the_setting() -> None:

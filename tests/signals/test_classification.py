@@ -120,6 +120,24 @@ def test_without_a_model_shared_telling_words_decide_and_the_reason_says_so(stor
     assert story.links() == {(shares, project, "verified")}
 
 
+def test_without_a_model_two_telling_words_count_below_the_threshold_too(story: Story) -> None:
+    project = story.project(EXPORTS, DESCRIPTION, NORTH)
+    two = story.signal("Scheduled exports would save my Fridays.", vector=at_angle(0.2))
+    one = story.signal("The exports button is an ugly green.", vector=at_angle(0.2))
+    far = story.signal("Scheduled exports, said the parrot.", vector=at_angle(0.1))
+    classify(story)
+    assert verdict(story, two)[:2] == ("linked", project)
+    assert verdict(story, one)[0] == verdict(story, far)[0] == "new_initiative"
+    assert classify(story).pending == 0
+
+
+def test_words_said_all_the_time_tell_nothing(story: Story) -> None:
+    story.project(EXPORTS, DESCRIPTION, NORTH)
+    signals = [story.signal(f"Exports and more, {n} times over.", vector=at_angle(0.55)) for n in range(5)]
+    classify(story)
+    assert {verdict(story, one)[0] for one in signals} == {"unsure"}
+
+
 def test_few_characters_are_not_classified(story: Story) -> None:
     story.project(EXPORTS, DESCRIPTION, NORTH)
     short = story.signal("  Exports!  ", vector=NORTH)

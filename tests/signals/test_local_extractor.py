@@ -13,7 +13,7 @@ from elmer_pipelines.documents.model import Document, Kind, Segment
 from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.signals.local_extractor import LocalExtractor
 from elmer_pipelines.signals.local_model import SHIPPED, LocalModel, load_weights
-from elmer_pipelines.signals.local_training import mark_feature
+from elmer_pipelines.signals.local_training import fit, mark_feature, read_labelled
 from elmer_pipelines.signals.local_training import main as train
 from elmer_pipelines.signals.model import Quote
 
@@ -79,6 +79,7 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("ticket", False, "Sehr geehrte Damen und Herren,"),
     ("chat", False, "hallo zusammen"),
 ]
+_ENGLISH = 39  # so many of them; the rest is German
 REVIEWS = [
     (True, "I can sync my recipes between all my devices."),
     (True, "Love that I can download lessons and listen offline."),
@@ -112,8 +113,7 @@ def extractor() -> LocalExtractor:
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_talk_is_kept_or_dropped_as_a_person_would(language: str) -> None:
-    german = [row for row in TALK if row in TALK[39:]]
-    rows = german if language == "de" else [row for row in TALK if row not in german]
+    rows = TALK[_ENGLISH:] if language == "de" else TALK[:_ENGLISH]
     answers = extractor().extract_many([document(text, kind) for kind, _, text in rows])
     wrong = [text for (_, kept, text), quotes in zip(rows, answers, strict=True) if bool(quotes) != kept]
     assert len(wrong) <= 0.15 * len(rows), wrong
@@ -126,7 +126,10 @@ def test_reviews_are_kept_where_they_name_a_feature_or_ask_for_one() -> None:
 
 
 def test_quotes_are_at_their_exact_place_in_any_script() -> None:
-    text = "Hi 😀!\r\n- The e\u0301xport crashes, always. 👍🏽 同期ができないので困っています。写真も消えます。\n我需要离线模式。 Die App stürzt ab."
+    text = (
+        "Hi 😀!\r\n- The e\u0301xport crashes, always. 👍🏽 同期ができないので困っています。写真も消えます。"
+        "\n我需要离线模式。 Die App stürzt ab."
+    )
     quotes = extractor().extract(document(text, "ticket"))
     assert len(quotes) >= 3
     for quote in quotes:
@@ -185,12 +188,16 @@ def test_frequency_follows_the_words(text: str, frequency: str | None) -> None:
         ("The export fails.", {}, None),
     ],
 )
-def test_the_user_segment_is_what_they_or_the_metadata_say(text: str, metadata: dict[str, object], segment: str) -> None:
+def test_the_user_segment_is_what_they_or_the_metadata_say(
+    text: str, metadata: dict[str, object], segment: str
+) -> None:
     assert one(text, "ticket", **metadata).segment == segment
 
 
 def test_interpretations_use_the_customers_own_words() -> None:
-    assert one("I wish I could sort the invoices by date.").interpretation == "Wants: “I could sort the invoices by date”."
+    assert (
+        one("I wish I could sort the invoices by date.").interpretation == "Wants: “I could sort the invoices by date”."
+    )
     trouble = one("The upload fails every time I try.").interpretation
     assert trouble is not None
     assert "“fails”" in trouble
@@ -254,10 +261,13 @@ def test_training_is_deterministic_and_learns(tmp_path: Path) -> None:
     rows += [(f"p{k % 3}", f"It is {t} here", "") for k, t in enumerate(dull * 6)]
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("content", "features", "app"), *((t, f, a) for a, t, f in rows)])
-    for name in ("a.npz", "b.npz"):
-        train([str(path), "--text", "content", "--label", "features", "--group", "app", "--out", str(tmp_path / name)])
-    first, second = load_weights(tmp_path / "a.npz"), load_weights(tmp_path / "b.npz")
-    assert np.array_equal(first.models["all"].stack, second.models["all"].stack)
+    columns = ("--text", "content", "--label", "features", "--group", "app")
+    train([str(path), *columns, "--out", str(tmp_path / "a.npz")])
+    first = load_weights(tmp_path / "a.npz")
+    data = read_labelled(path, "content", "features", "app")
+    again = fit(data, np.ones(len(data.texts), bool))
+    assert np.array_equal(first.models["all"].stack, again.stack)
+    assert np.array_equal(first.models["all"].letters, again.letters)
     assert first.groups_of("i can SCAN receipts  here")
     judged = LocalModel(first.models["without_p0"]).judge(["I can scan receipts here", "It is so good here"])
     assert judged[0].margin > 0 > judged[1].margin

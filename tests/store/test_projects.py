@@ -96,6 +96,8 @@ def test_every_reading_function_sees_its_own_workspace_only(story: Story) -> Non
         assert projects.with_vectors(connection, "acme", model, theirs) == []
         assert projects.nearest(connection, "acme", model, [signal], theirs, 5) == []
         assert projects.links(connection, "acme") == []
+        assert projects.heard(connection, "acme", ["export"]) == {"export": 0}
+        assert projects.heard(connection, "other", ["export", "o'x"]) == {"export": 1, "o'x": 0}
         assert projects.verdicts(connection, "acme") == {}
         assert initiatives.clusters(connection, "acme") == initiatives.overview(connection, "acme") == []
         assert initiatives.named_links(connection, "acme") == initiatives.decisions(connection, "acme") == {}

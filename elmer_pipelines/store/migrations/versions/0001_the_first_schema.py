@@ -145,7 +145,7 @@ def upgrade() -> None:
         sa.Column("output_tokens", sa.Integer(), server_default="0", nullable=False),
         sa.Column("cache_read_tokens", sa.Integer(), server_default="0", nullable=False),
         sa.Column("cache_write_tokens", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("cost_usd", sa.Numeric(precision=12, scale=6), nullable=True),
+        sa.Column("cost_usd", sa.Numeric(precision=16, scale=10), nullable=True),
         sa.Column("latency_s", sa.Float(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=True),
