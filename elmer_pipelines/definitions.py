@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+from pydantic import SecretStr
 
 from assets import artifacts, clusters, projects, signals, sources
 from elmer_pipelines.errors import SettingsError
@@ -212,4 +213,14 @@ def run_dev(settings: Settings, port: int = DEFAULT_PORT) -> int:
             reap(instance, database, nothing_else_runs=True)
         finally:
             database.close()
-    return run_stack(environment(settings), free_port(port))
+    return run_stack({**_as_variables(settings), **environment(settings)}, free_port(port))
+
+
+def _as_variables(settings: Settings) -> dict[str, str]:
+    """What is set, as variables: the stack runs in the project's folder and would not find another `.env.local`."""
+    values = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {
+        Settings.variables()[name][0]: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }

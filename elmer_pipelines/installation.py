@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.errors import DatabaseError, SettingsError
@@ -16,6 +15,8 @@ from elmer_pipelines.store.database import Database, dagster_url
 from elmer_pipelines.store.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from elmer_pipelines.settings import Settings
 
 

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.models.protocols import RawAnswer, Usage
-from elmer_pipelines.models.recorded import CallContext, CallRecord
 from elmer_pipelines.store import journal as store
 
 if TYPE_CHECKING:
+    from elmer_pipelines.models.recorded import CallContext, CallRecord
     from elmer_pipelines.store.database import Database
 
 

@@ -52,6 +52,7 @@ def run_stack(environment: Mapping[str, str], port: int) -> int:
     child = subprocess.Popen(
         dev_command(port),
         env={**os.environ, **environment, "PYTHONWARNINGS": "ignore"},
+        cwd=PROJECT,  # what workspace.yaml is relative to; and nobody's own folder shadows a module
         start_new_session=True,
         preexec_fn=_as_child,
     )

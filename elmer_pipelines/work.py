@@ -7,12 +7,15 @@ different are worked. Records are claimed with a lease, so two runs share them; 
 from __future__ import annotations
 
 import contextvars
+import logging
 import os
 import threading
 import uuid
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
 
 from elmer_pipelines.errors import RecordError
 from elmer_pipelines.steps import StepResult, report_progress
@@ -27,9 +30,9 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 120
 _RENEW_SECONDS = LEASE_SECONDS / 4
+_MANY = 1_000  # pending records from which on the planner needs new statistics
+_log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3  # a retryable failure is tried again by the next runs, this often in all
-
-Save = "Callable[[Connection], None]"
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ def work_through(
     with database.begin() as connection:
         outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
         pending = outcomes.count_pending(connection, workspace_id, step)
+        if pending > _MANY:
+            outcomes.refresh_statistics(connection)
     result = StepResult(step, pending=pending)
     report_progress(step, 0, pending)
     if pending:
@@ -194,8 +199,11 @@ class _Lease:
 
     def _renew(self) -> None:
         while not self._ended.wait(_RENEW_SECONDS):
-            with self._database.begin() as connection:
-                outcomes.renew(connection, self._workspace_id, self._step, self._owner, LEASE_SECONDS)
+            try:
+                with self._database.begin() as connection:
+                    outcomes.renew(connection, self._workspace_id, self._step, self._owner, LEASE_SECONDS)
+            except DBAPIError as error:  # the next renewal comes long before the lease runs out
+                _log.warning("claims of step %s could not be renewed: %s", self._step, error.orig)
 
 
 def work_whole(

@@ -78,7 +78,7 @@ class Workbench:
             return _frame(document_store.listing(connection, self.workspace_id))
 
     def signals(self) -> pd.DataFrame:
-        """Live signals, a row each, with the document's address, the place, and the cluster and projects they are in."""
+        """Live signals, a row each, with the document's address, the place, and their cluster and projects."""
         with self.database.begin() as connection:
             rows = signal_store.live(connection, self.workspace_id)
         return _frame(rows, _SIGNAL_COLUMNS)
@@ -207,6 +207,12 @@ class Workbench:
             raise ValueError(f"{', '.join(wrong)} can't be edited; editable are {', '.join(signal_store.EDITABLE)}")
         with self.database.begin() as connection:
             if not signal_store.edit(connection, self.workspace_id, signal_id, changes):
+                raise NotFoundError(f"Workspace {self.workspace_id!r} has no signal {signal_id}.")
+
+    def set_status(self, signal_id: str, status: Literal["new", "reviewed", "linked", "archived"]) -> None:
+        """Set a signal's status, which no step changes afterwards. Raises NotFoundError."""
+        with self.database.begin() as connection:
+            if not signal_store.set_status(connection, self.workspace_id, signal_id, status):
                 raise NotFoundError(f"Workspace {self.workspace_id!r} has no signal {signal_id}.")
 
     def name_cluster(self, cluster_id: str, theme: str | None) -> None:

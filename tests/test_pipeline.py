@@ -173,9 +173,7 @@ def test_a_deleted_file_takes_its_signals_along(pipeline: Pipeline, workspace: s
     _assert_sound(pipeline.database, workspace)
 
 
-def test_with_the_services_models(
-    served: Pipeline, workspace: str, folder: Path, model_server: ModelServer
-) -> None:
+def test_with_the_services_models(served: Pipeline, workspace: str, folder: Path, model_server: ModelServer) -> None:
     results = _refresh(served, workspace)
     assert {step: result.failed for step, result in results.items() if result.failed} == {}
     assert sum(result.model_calls for result in results.values()) == len(model_server.calls)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
@@ -124,6 +125,21 @@ def pins(name: str) -> set[str]:
 
 def test_what_runs_is_what_was_tested() -> None:
     assert pins("requirements.txt") < pins("requirements-dev.txt")
+
+
+def test_every_dependency_is_locked() -> None:
+    project = tomllib.loads(texts()[Path("pyproject.toml")])["project"]
+    for name, wanted in {
+        "requirements.txt": project["dependencies"],
+        "requirements-dev.txt": project["optional-dependencies"]["dev"],
+    }.items():
+        locked = {canonical(pin.split("==")[0]) for pin in pins(name)}
+        missing = {canonical(re.match(r"[\w.-]+", one)[0]) for one in wanted} - locked  # type: ignore[index]
+        assert missing == set(), f"{name}: run make lock"
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_dagster_stays_in_its_rooms() -> None:

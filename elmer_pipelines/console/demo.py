@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from elmer_pipelines.console.running import run_workspace
 from elmer_pipelines.console.terminal import out, table
 from elmer_pipelines.errors import WorkspaceError
@@ -65,14 +67,17 @@ def _show(bench: Workbench, calls: list[dict[Any, Any]], seconds: float) -> None
 
 
 def _show_artifacts(bench: Workbench) -> None:
+    """A line per PRD and its file, unbroken, so that it can be copied and opened."""
     artifacts = bench.artifacts()
     prds = artifacts[artifacts["kind"] == "prd"] if len(artifacts) else artifacts
-    rows = [
-        {"PRD": row["project"], "status": row["status"], "citations": row["citations"],
-         "unresolved": row["unresolved"], "file": _short(row["file"])}
-        for row in prds.to_dict("records")
-    ]  # fmt: skip
-    out.print(table("PRDs", rows))
+    named = set(bench.projects().query("origin == 'named'")["id"])
+    rows = sorted(prds.to_dict("records"), key=lambda row: (row["project_id"] not in named, -row["citations"]))
+    out.print(Text("PRDs", style="bold"))
+    for row in rows:
+        unresolved = f", {row['unresolved']} of them unresolved" if row["unresolved"] else ""
+        kind = "named project" if row["project_id"] in named else "initiative"
+        out.print(Text.assemble(row["project"], (f"  {kind}, {row['citations']} citations{unresolved}", "dim")))
+        out.print(Text(f"  {_short(row['file'])}", style="cyan"), soft_wrap=True)
 
 
 def _short(file: str) -> str:
@@ -86,12 +91,13 @@ def _show_models(calls: list[dict[Any, Any]], seconds: float) -> None:
     sent = sum(one["calls"] for one in calls if one["provider"] != "local")
     cost = sum(one["cost_usd"] or 0.0 for one in calls)
     out.print(f"\n{seconds:.1f} s, {sent:,} paid model calls, {cost:.2f} USD")
+    if any(one["provider"] == "local" for one in calls):
+        out.print(
+            "Signals were found by a local heuristic, vectors by a small local model that knows English best, texts "
+            "were composed by templates. Set ANTHROPIC_API_KEY and OPENAI_API_KEY in .env.local for Claude and OpenAI."
+        )
     if not calls:
         out.print("Nothing had changed: no model did any work.")
     for one in calls:
-        local = (
-            " [yellow](local: a heuristic, set a key for Claude and OpenAI)[/yellow]"
-            if one["provider"] == "local"
-            else ""
-        )
+        local = " [yellow](runs here; no key is set)[/yellow]" if one["provider"] == "local" else ""
         out.print(f"  {one['model']}: {one['inputs']:,} texts{local}")

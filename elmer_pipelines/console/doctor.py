@@ -1,10 +1,10 @@
-"""`elmer doctor`: does everything an installation needs work? Tells of each setting where it is from, never its value."""
+"""`elmer doctor`: does what an installation needs work? Settings are named with their source, never with their value."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import text
@@ -51,7 +51,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             yield Finding("Folders", name, "warning", f"{path} (a URL: not tried)")
             continue
         try:
-            os.makedirs(path, exist_ok=True)
+            Path(path).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
                 pass
             yield Finding("Folders", name, "fine", path)

@@ -70,7 +70,7 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] 
 
 
 def _cell(value: Any) -> Text:
-    if value is None:
+    if value is None or value != value:
         return Text("–", style="dim")
     if isinstance(value, float):
         return Text(f"{value:,.2f}")

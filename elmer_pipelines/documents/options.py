@@ -49,7 +49,7 @@ class ReadingOptions:
     max_ratio: int = 200
     max_documents: int = 200_000
     timeout: float = 60.0
-    worker_memory: int = 2048 * _MEGABYTE
+    worker_memory: int = 1024 * _MEGABYTE
 
     @classmethod
     def of(cls, workspace: WorkspaceFile) -> ReadingOptions:

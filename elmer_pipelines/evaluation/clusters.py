@@ -6,10 +6,9 @@ Embedding and grouping are the product's own; nothing is read from or written to
 from __future__ import annotations
 
 import csv
-import json
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,9 +41,9 @@ class ClusterScores:
     seconds_embedding: float
     seconds_grouping: float
 
-    def as_json(self) -> str:
-        """One JSON object, keys as the fields."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=2)
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, keys as the fields."""
+        return asdict(self)
 
     def as_table(self) -> str:
         """Two aligned columns for a terminal."""

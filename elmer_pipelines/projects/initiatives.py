@@ -53,7 +53,7 @@ def decide_initiatives(
     moment = now or datetime.now(UTC)
     with database.begin() as connection:
         board = _look(connection, workspace_id, automation, scale, moment)
-    return work_whole(
+    result = work_whole(
         database,
         workspace_id,
         STEP,
@@ -63,6 +63,12 @@ def decide_initiatives(
         ),
         run_id=run_id,
     )
+    with database.begin() as connection:
+        decided = store.decisions(connection, workspace_id)
+    alive = {one.id for one in board.clusters}
+    actions = Counter(one.action for one in decided.values() if one.cluster_id in alive)
+    result.counts.update(sorted(actions.items()))
+    return result
 
 
 def confidence_on_common_scale(similarity: float, scale: SimilarityScale) -> float:
@@ -141,8 +147,7 @@ def _decide(connection: Connection, workspace_id: str, board: _Board) -> StepRes
         decisions[cluster.id] = decision
         store.record(connection, workspace_id, decision, board.now)
     touched = _bring_links(connection, workspace_id, board, decisions)
-    counts: Counter[str] = Counter(one.action for one in decisions.values())
-    return StepResult(STEP, counts={**dict(sorted(counts.items())), "links_changed": touched})
+    return StepResult(STEP, counts={"links_changed": touched})
 
 
 def _acted(board: _Board) -> set[str]:

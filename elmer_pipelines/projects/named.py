@@ -40,10 +40,12 @@ def run_projects(database: Database, workspace_id: str, root: str, *, run_id: st
     def do(connection: Connection) -> StepResult:
         changed = store.save(connection, workspace_id, wanted)
         retired = store.retire_named_except(connection, workspace_id, [one.id for one in wanted])
-        return StepResult(STEP, counts={"projects": len(wanted), "changed": changed, "retired": retired})
+        return StepResult(STEP, counts={"changed": changed, "retired": retired})
 
     determined_by = fingerprint(logic=_LOGIC, projects=[one.__dict__ for one in wanted])
-    return work_whole(database, workspace_id, STEP, determined_by, do, run_id=run_id)
+    result = work_whole(database, workspace_id, STEP, determined_by, do, run_id=run_id)
+    result.counts["projects"] = len(wanted)
+    return result
 
 
 def named_projects(workspace_id: str, file: WorkspaceFile) -> list[Project]:

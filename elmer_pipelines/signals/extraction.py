@@ -10,7 +10,6 @@ from elmer_pipelines.documents.model import Document, Segment
 from elmer_pipelines.ids import fingerprint, text_hash
 from elmer_pipelines.signals.placing import keep_customers, place
 from elmer_pipelines.signals.reconciling import reconcile
-from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import signals as store
 from elmer_pipelines.work import Finished, as_record_error, work_through
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from elmer_pipelines.signals.model import Extractor, PlacedQuote, Quote, RejectedQuote
+    from elmer_pipelines.steps import StepResult
     from elmer_pipelines.store.database import Database
 
 STEP = "signals"
@@ -36,11 +36,14 @@ def extract_signals(
     workers: int = 4,
     run_id: str | None = None,
 ) -> StepResult:
-    """Extract the signals of every live document whose text, or the way of extracting, is new or changed."""
+    """Extract the signals of every live document whose content, or the way of extracting, is new or changed.
+
+    A change of title or date alone is worked too, as signals point to a version; the same words cost no call (I2).
+    """
     with database.begin() as connection:
-        texts = document_store.text_fingerprints(connection, workspace_id)
+        contents = document_store.content_hashes(connection, workspace_id)
     how = fingerprint(logic=extractor.logic, placing=PLACING_VERSION)
-    wanted = {document_id: fingerprint(text=text, how=how) for document_id, text in texts.items()}
+    wanted = {document_id: fingerprint(content=content, how=how) for document_id, content in contents.items()}
 
     def work_on(document_ids: Sequence[str]) -> list[Finished]:
         with database.begin() as connection:

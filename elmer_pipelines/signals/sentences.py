@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MAX_SENTENCE = 600
 """Characters: what runs on longer is cut at a pause or a space, so that one endless line can't become one quote."""
 
+_LONGEST_CHARACTER = 32  # marks on one letter; more than that is not writing and may be cut anywhere
 _LINE = re.compile(r"[^\r\n\u2028\u2029\x0b\x0c]+")
 _MARKER = re.compile(r"\s*(?:(?:[-*+•◦▪‣·–—>|#☐☑✓✔]+|\(?\d{1,3}[.)]|\[[ xX]\])[ \t\u00a0]+)*")
 _EMOJI = r"\u2600-\u27bf\U0001f000-\U0001faff"
@@ -132,7 +133,7 @@ def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         limit = start + MAX_SENTENCE
         pauses = [m.end() for m in _PAUSE.finditer(text, start + MAX_SENTENCE // 2, limit)]
         cut = pauses[-1] if pauses else limit
-        while cut > start + 1 and _joins(text[cut]):
+        while cut > limit - _LONGEST_CHARACTER and _joins(text[cut]):
             cut -= 1
         piece = _trimmed(text, start, cut)
         if piece[0] < piece[1]:

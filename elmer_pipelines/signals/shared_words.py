@@ -11,8 +11,7 @@ import unicodedata
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _ENDINGS = ("ings", "ing", "ies", "ed", "es", "e", "s")
 # Function words (English, German) and what is said about every product: they don't tell projects from each other.
-_EVERYWHERE = frozenset(
-    """
+_FREQUENT = """
     aber able about above across actually after again against alle almost alone along already also although always
     among andere another anyone anything anyway application around auch away back became because become been before
     being below beside best better between beyond both business came cannot come company could couldn customer
@@ -35,8 +34,8 @@ _EVERYWHERE = frozenset(
     wenn went werden were weren what whatever when whenever where wherever whether which whichever while whole whom
     whose wieder will wird with within without work working works would wouldn wurde würde yesterday your yours
     yourself zwischen über
-    """.split()
-)
+"""
+_EVERYWHERE = frozenset(_FREQUENT.split())
 
 
 def stems(text: str) -> frozenset[str]:

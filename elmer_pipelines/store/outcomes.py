@@ -58,6 +58,11 @@ def synchronise(
     )
 
 
+def refresh_statistics(connection: Connection) -> None:
+    """Let the planner know what a large change did; without, claims of fresh rows are planned as if there were none."""
+    connection.execute(text("ANALYZE elmer.outcomes"))
+
+
 def count_pending(connection: Connection, workspace_id: str, step: str) -> int:
     """How many records of the step wait to be worked, claimed ones included."""
     return int(
@@ -94,11 +99,13 @@ def claim(
 
 
 def renew(connection: Connection, workspace_id: str, step: str, owner: str, lease_seconds: float) -> None:
-    """Extend every claim of the owner."""
+    """Extend every claim of the owner, but for those it is saving at this moment (waiting for them could deadlock)."""
     connection.execute(
         text(
-            "UPDATE elmer.outcomes SET claimed_until = now() + make_interval(secs => :lease) "
-            "WHERE workspace_id = :w AND step = :s AND state = 'pending' AND claimed_by = :o"
+            "WITH ours AS (SELECT record_id FROM elmer.outcomes WHERE workspace_id = :w AND step = :s "
+            "AND state = 'pending' AND claimed_by = :o FOR UPDATE SKIP LOCKED) "
+            "UPDATE elmer.outcomes o SET claimed_until = now() + make_interval(secs => :lease) FROM ours "
+            "WHERE o.workspace_id = :w AND o.step = :s AND o.record_id = ours.record_id"
         ),
         {"w": workspace_id, "s": step, "o": owner, "lease": lease_seconds},
     )

@@ -372,7 +372,7 @@ outcomes = Table(
     _at("updated_at", default=True),
     ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
     CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
-    Index("ix_outcomes_open", "workspace_id", "step", postgresql_where="state <> 'done'"),
+    Index("ix_outcomes_open", "workspace_id", "step", "record_id", postgresql_where="state <> 'done'"),
 )
 
 model_answers = Table(

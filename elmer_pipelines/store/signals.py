@@ -217,9 +217,12 @@ def edit(connection: Connection, workspace_id: str, signal_id: str, changes: dic
 
 
 def set_status(connection: Connection, workspace_id: str, signal_id: str, status: str) -> bool:
-    """Set a signal's status; False where there is no such signal."""
+    """Set a signal's status as a person, which no step changes afterwards; False where there is no such signal."""
     done = connection.execute(
-        text("UPDATE elmer.signals SET status = :s, updated_at = now() WHERE workspace_id = :w AND id = :id"),
+        text(
+            "UPDATE elmer.signals SET status = :s, edits = edits || jsonb_build_object('status', CAST(:s AS text)), "
+            "updated_at = now() WHERE workspace_id = :w AND id = :id"
+        ),
         {"w": workspace_id, "id": signal_id, "s": status},
     )
     return bool(done.rowcount)

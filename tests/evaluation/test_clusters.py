@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +35,7 @@ def test_planted_groups_score_one(labelled: Path) -> None:
     assert (scores.texts, scores.groups_true, scores.groups_found, scores.unclustered) == (6, 2, 2, 0)
     assert scores.adjusted_rand == pytest.approx(1.0)
     assert scores.adjusted_mutual_information == pytest.approx(1.0)
-    assert json.loads(scores.as_json())["model"] == "local/wordllama-256"
+    assert scores.as_json()["model"] == "local/wordllama-256"
     assert "adjusted Rand index          1.000" in scores.as_table()
     assert "unclustered                  0 (0.0%)" in scores.as_table()
 

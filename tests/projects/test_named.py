@@ -38,7 +38,8 @@ def test_the_files_projects_become_rows_once(database: Database, root: Path) -> 
         ("Faster exports", "Out in time.", "prd", "named"),
         ("Onboarding", "", "inbox", "named"),
     }
-    assert run_projects(database, "acme", str(root)).pending == 0
+    again = run_projects(database, "acme", str(root))
+    assert (again.pending, again.counts) == (0, {"projects": 2})
 
 
 def test_a_project_keeps_its_id_when_its_description_changes(database: Database, root: Path) -> None:

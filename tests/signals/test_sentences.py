@@ -64,7 +64,7 @@ def test_long_lines_are_cut_at_pauses_and_never_inside_a_combined_character() ->
     assert not any(piece.startswith("\u0301") for piece in pieces(combined))
 
 
-@pytest.mark.parametrize("unit", [".", "!?", "😀", "\n", " ", "a", "-", "。", "* ", "1.", "...x"])
+@pytest.mark.parametrize("unit", [".", "!?", "😀", "\n", " ", "a", "-", "。", "* ", "\u0301", "1.", "...x"])
 def test_time_is_linear(unit: str) -> None:
     started = time.perf_counter()
     for _ in split_sentences(unit * 200_000):

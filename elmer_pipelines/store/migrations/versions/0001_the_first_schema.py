@@ -182,7 +182,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_outcomes_open",
         "outcomes",
-        ["workspace_id", "step"],
+        ["workspace_id", "step", "record_id"],
         unique=False,
         schema="elmer",
         postgresql_where="state <> 'done'",

@@ -1,0 +1,175 @@
+"""The command as a person runs it, in its own process where that matters: help, errors, output, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from elmer_pipelines import cli
+from elmer_pipelines.store.embedded import EmbeddedServer
+
+TICKETS = """id,text,date
+1,The calendar sync doubled all my appointments again and deleting one deletes the job,2026-05-11
+2,Invoice export to accounting fails with an error every month,2026-05-12
+3,=cmd|'/c calc'!A1 the app crashes when I upload photos,2026-05-13
+"""
+
+
+class Elmer:
+    """The command on an installation of the test's own."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self.home, self.folder = home, folder
+
+    def __call__(self, *arguments: str, code: int = 0, **environment: str) -> str:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        done = subprocess.run(
+            [sys.executable, "-m", "elmer_pipelines.cli", *arguments],
+            env={**kept, "ELMER_HOME": str(self.home), "COLUMNS": "200", **environment},
+            cwd=self.folder, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        self.said = done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def elmer(tmp_path_factory: pytest.TempPathFactory) -> Elmer:  # type: ignore[misc]
+    folder = tmp_path_factory.mktemp("acme")
+    (folder / "tickets.csv").write_text(TICKETS)
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 nothing more")
+    home = tmp_path_factory.mktemp("home")
+    command = Elmer(home, folder)
+    command("init", "acme", str(folder))
+    command("run")
+    yield command  # type: ignore[misc]
+    EmbeddedServer(home).stop()
+    EmbeddedServer(home).remove()
+
+
+def test_init_wrote_a_workspace_file_and_keeps_one_that_is_there(elmer: Elmer) -> None:
+    file = elmer.folder / "workspace.toml"
+    file.write_text(file.read_text() + "\n# mine\n")
+    assert "written" not in elmer("init", "acme", str(elmer.folder))
+    assert file.read_text().endswith("# mine\n")
+
+
+def test_status_counts_what_there_is(elmer: Elmer) -> None:
+    status = json.loads(elmer("status", "--json"))
+    assert status["documents"] == {"files": 2, "files_read": 1, "files_failed": 1, "documents": 3, "retired": 0}
+    assert status["signals"]["total"] >= 2
+    assert (status["model_calls"], status["cost_usd"]) == (0, 0)
+    assert "acme" in elmer("status")
+
+
+def test_failures_say_why_and_what_next(elmer: Elmer) -> None:
+    (failure,) = json.loads(elmer("failures", "--json"))
+    assert (failure["step"], failure["record_id"]) == ("documents", "broken.pdf")
+    assert failure["message"]
+    assert failure["next_step"]
+    assert "broken.pdf" in elmer("failures")
+    assert "pending again" in elmer("failures", "--retry")
+    elmer("run")
+    assert len(json.loads(elmer("failures", "--json"))) == 1
+
+
+def test_search_then_trace_ends_at_the_words(elmer: Elmer) -> None:
+    found = json.loads(elmer("search", "appointments twice", "--json"))
+    assert "doubled all my appointments" in found[0]["verbatim"]
+    (quote,) = json.loads(elmer("trace", f"[{found[0]['id']}]", "--json"))["quotes"]
+    assert quote["verbatim"] == found[0]["verbatim"]
+    assert quote["document"]["address"] == "tickets.csv#1"
+    assert found[0]["id"] in elmer("trace", found[0]["id"])
+
+
+@pytest.mark.parametrize("what", ["documents", "signals", "clusters", "links", "artifacts"])
+def test_every_export_is_the_same_in_every_format(elmer: Elmer, what: str, tmp_path: Path) -> None:
+    for form in ("csv", "jsonl", "parquet"):
+        elmer("export", what, "--format", form, "--output", str(tmp_path / f"x.{form}"))
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    parquet = pd.read_parquet(tmp_path / "x.parquet")
+    assert len(parquet) == len(rows)
+    if rows:
+        csv = pd.read_csv(tmp_path / "x.csv")
+        assert list(csv.columns) == list(parquet.columns) == list(rows[0])
+
+
+def test_an_exported_signal_points_at_its_words(elmer: Elmer) -> None:
+    for line in elmer("export", "signals", "--format", "jsonl").splitlines():
+        row = json.loads(line)
+        assert row["verbatim"] in TICKETS
+        assert row["end"] - row["start"] == len(row["verbatim"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("trace", "S-nothing"), "no record"),
+        (("status", "--workspace", "nobody"), "elmer init nobody PATH"),
+        (("run", "--select", "no_such_asset"), "no_such_asset"),
+        (("init", "Bad Name", "."), "lower-case"),
+        (("init", "gone", "/does/not/exist"), "/does/not/exist"),
+        (("export", "signals", "--format", "parquet"), "--output"),
+    ],
+)
+def test_a_mistake_is_one_clear_message(elmer: Elmer, arguments: tuple[str, ...], expected: str) -> None:
+    elmer(*arguments, code=2)
+    assert expected in elmer.said.replace("\n", " ")
+    assert "Traceback" not in elmer.said
+
+
+def test_an_unknown_setting_and_a_dead_database_are_named(elmer: Elmer) -> None:
+    elmer("status", code=2, ELMER_TYPO="1")
+    assert "ELMER_TYPO" in elmer.said
+    elmer("status", code=2, DATABASE_URL="postgresql://u:hunter2@127.0.0.1:1/x")
+    assert "DATABASE_URL" in elmer.said
+    assert "hunter2" not in elmer.said
+
+
+def test_doctor_tells_of_every_setting_without_its_value(elmer: Elmer) -> None:
+    told = elmer("doctor", LINEAR_API_KEY="lin_api_secret")
+    assert "LINEAR_API_KEY" in told
+    assert "from environment" in told
+    assert "lin_api_secret" not in told
+    assert "pgvector" in told
+
+
+def test_doctor_finds_a_model_service_that_is_not_there(elmer: Elmer) -> None:
+    told = elmer("doctor", code=1, ANTHROPIC_API_KEY="sk-ant-secret", ANTHROPIC_BASE_URL="http://127.0.0.1:1")
+    assert "broken" in told
+    assert "sk-ant-secret" not in told
+
+
+def test_env_prints_what_dagster_needs_and_keeps_the_server(elmer: Elmer) -> None:
+    printed = elmer("env")
+    names = {line.removeprefix("export ").split("=", 1)[0] for line in printed.splitlines()}
+    assert {"DAGSTER_HOME", "DAGSTER_PG_URL", "ELMER_HOME", "DATABASE_URL"} <= names
+    assert EmbeddedServer(elmer.home).running()
+    elmer("stop")
+    assert not EmbeddedServer(elmer.home).running()
+
+
+def test_help_names_every_command() -> None:
+    shown = CliRunner().invoke(cli.app, ["--help"]).stdout
+    for name in [
+        "demo",
+        "init",
+        "run",
+        "dev",
+        "status",
+        "search",
+        "trace",
+        "export",
+        "failures",
+        "doctor",
+        "env",
+        "eval",
+    ]:
+        assert f" {name} " in shown
