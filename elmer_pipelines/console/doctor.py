@@ -1,4 +1,4 @@
-"""`elmer doctor`: does what an installation needs work? Settings are named with their source, never with their value."""
+"""`elmer doctor`: does what an installation needs work? Settings are named with their source, never their values."""
 
 from __future__ import annotations
 
