@@ -96,14 +96,16 @@ def work_through(
     with database.begin() as connection:
         outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
         pending = outcomes.count_pending(connection, workspace_id, step)
-        if pending > _MANY:
-            outcomes.refresh_statistics(connection)
     result = StepResult(step, pending=pending)
     report_progress(step, 0, pending)
+    if pending > _MANY:
+        database.analyse()
     if pending:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         with _Lease(database, workspace_id, step, owner):
             _drain(database, workspace_id, step, work_on, result, owner, chunk, workers, run_id)
+    if result.done > _MANY:
+        database.analyse()
     return result
 
 

@@ -49,10 +49,11 @@ class StepProgress:
         """Show that `done` of `total` records are finished."""
         if step not in self._tasks:
             self._tasks[step] = self._bars.add_task(step.replace("_", " "), total=total)
+        if not done:
             self._began[step] = time.monotonic()
         self._bars.update(self._tasks[step], completed=done, total=max(total, done))
         if not err.is_terminal and total and done >= total:
-            err.print(f"  {step.replace('_', ' '):<24} {done:>7,} done in {time.monotonic() - self._began[step]:.1f} s")
+            err.print(f"  {step.replace('_', ' '):<24} {done:>7,} done in {time.monotonic() - self._began.get(step, time.monotonic()):.1f} s")
         if not total:
             self._bars.update(self._tasks[step], total=1, completed=1)
 

@@ -58,11 +58,6 @@ def synchronise(
     )
 
 
-def refresh_statistics(connection: Connection) -> None:
-    """Let the planner know what a large change did; without, claims of fresh rows are planned as if there were none."""
-    connection.execute(text("ANALYZE elmer.outcomes"))
-
-
 def count_pending(connection: Connection, workspace_id: str, step: str) -> int:
     """How many records of the step wait to be worked, claimed ones included."""
     return int(
