@@ -53,7 +53,8 @@ class StepProgress:
             self._began[step] = time.monotonic()
         self._bars.update(self._tasks[step], completed=done, total=max(total, done))
         if not err.is_terminal and total and done >= total:
-            err.print(f"  {step.replace('_', ' '):<24} {done:>7,} done in {time.monotonic() - self._began.get(step, time.monotonic()):.1f} s")
+            took = time.monotonic() - self._began.get(step, time.monotonic())
+            err.print(f"  {step.replace('_', ' '):<24} {done:>7,} done in {took:.1f} s")
         if not total:
             self._bars.update(self._tasks[step], total=1, completed=1)
 

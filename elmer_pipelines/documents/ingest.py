@@ -119,6 +119,7 @@ def _notice(
     with database.begin() as connection:
         known = store.known_files(connection, workspace_id)
     hashes: dict[str, str] = {}
+    report_progress("listing", 0, len(listing))
     for number, (path, source) in enumerate(listing.items()):
         before = known.get(path)
         if before is not None and before.sha256 is not None and _same(before, source):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from elmer_pipelines.store.database import application_url, lock_key
 
@@ -113,6 +113,8 @@ class _Session:
         self._ended.set()
         if self._keeper.ident is not None:
             self._keeper.join()
+        with suppress(SQLAlchemyError):  # a server ends a session's locks some time after the session, if not told to
+            self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
         self._connection.close()
         self._engine.dispose()
 
@@ -120,20 +122,21 @@ class _Session:
         while not self._ended.wait(_PING_SECONDS):
             try:
                 self._connection.execute(text("SELECT 1"))
-            except DBAPIError:
+            except SQLAlchemyError:
                 self._again()
 
     def _again(self) -> None:
         """A new session with the same lock; where another run has it by now, records' claims keep the two apart."""
-        self._connection.invalidate()
         try:
-            self._connection.close()
+            if not self._connection.closed:
+                self._connection.invalidate()
+                self._connection.close()
             self._connection = self._engine.connect()
             assert self._lock is not None
             statement, key = self._lock
             self._connection.execute(statement, {"key": key})
-        except DBAPIError as error:
-            _LOG.warning("The lock of a run is lost until the database answers again: %s", error.orig)
+        except SQLAlchemyError as error:
+            _LOG.warning("The lock of a run is lost until the database answers again: %s", error)
 
 
 def _life(run_id: str) -> int:
