@@ -409,3 +409,68 @@ model_calls = Table(
     ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
     Index("ix_model_calls_at", "workspace_id", "at"),
 )
+
+spend_reservations = Table(
+    "spend_reservations",
+    metadata,
+    _key("workspace_id"),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("run_id", Text),
+    Column("step", Text, nullable=False),
+    Column("amount_usd", Numeric(16, 10), nullable=False),
+    _at("at", default=True),
+    # A process that dies leaves its reservation; it counts until this moment.
+    _at("expires_at", nullable=False),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    Index("ix_spend_reservations_expires", "workspace_id", "expires_at"),
+)
+
+# An allowance belongs to a key at a service, whichever workspace uses it: this table alone has no workspace.
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    _key("account"),
+    _key("model"),
+    _key("kind"),
+    Column("per_minute", Float),
+    Column("available", Float),
+    _at("counted_at", default=True),
+    _at("blocked_until"),
+    _at("updated_at", default=True),
+    CheckConstraint("kind IN ('requests', 'input_tokens', 'output_tokens', 'tokens')", name="kind"),
+)
+
+model_batches = Table(
+    "model_batches",
+    metadata,
+    _key("workspace_id"),
+    _key("id"),
+    Column("provider", Text, nullable=False),
+    Column("service_id", Text),
+    Column("step", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("run_id", Text),
+    Column("state", Text, nullable=False, server_default="submitting"),
+    Column("items", Integer, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    _at("created_at", default=True),
+    _at("submitted_at"),
+    _at("ended_at"),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    CheckConstraint("state IN ('submitting', 'submitted', 'collected', 'failed', 'expired')", name="state"),
+    Index("ix_model_batches_open", "workspace_id", "state"),
+)
+
+model_batch_items = Table(
+    "model_batch_items",
+    metadata,
+    _key("workspace_id"),
+    _key("batch_id"),
+    _key("fingerprint"),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("request", JSONB, nullable=False),
+    Column("error_kind", Text),
+    _to("model_batches", "batch_id"),
+    CheckConstraint("state IN ('waiting', 'answered', 'failed', 'expired')", name="state"),
+    Index("ix_model_batch_items_fingerprint", "workspace_id", "fingerprint"),
+)

@@ -15,6 +15,22 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "rate_limits",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("per_minute", sa.Float(), nullable=True),
+        sa.Column("available", sa.Float(), nullable=True),
+        sa.Column("counted_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('requests', 'input_tokens', 'output_tokens', 'tokens')", name=op.f("ck_rate_limits_kind")
+        ),
+        sa.PrimaryKeyConstraint("account", "model", "kind", name=op.f("pk_rate_limits")),
+        schema="elmer",
+    )
+    op.create_table(
         "workspaces",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -130,6 +146,32 @@ def upgrade() -> None:
         schema="elmer",
     )
     op.create_table(
+        "model_batches",
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("service_id", sa.Text(), nullable=True),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), server_default="submitting", nullable=False),
+        sa.Column("items", sa.Integer(), nullable=False),
+        sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('submitting', 'submitted', 'collected', 'failed', 'expired')",
+            name=op.f("ck_model_batches_state"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["elmer.workspaces.id"], name=op.f("fk_model_batches_workspaces"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_model_batches")),
+        schema="elmer",
+    )
+    op.create_index("ix_model_batches_open", "model_batches", ["workspace_id", "state"], unique=False, schema="elmer")
+    op.create_table(
         "model_calls",
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -222,6 +264,28 @@ def upgrade() -> None:
         schema="elmer",
     )
     op.create_table(
+        "spend_reservations",
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("amount_usd", sa.Numeric(precision=16, scale=10), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["elmer.workspaces.id"], name=op.f("fk_spend_reservations_workspaces"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_spend_reservations")),
+        schema="elmer",
+    )
+    op.create_index(
+        "ix_spend_reservations_expires",
+        "spend_reservations",
+        ["workspace_id", "expires_at"],
+        unique=False,
+        schema="elmer",
+    )
+    op.create_table(
         "artifacts",
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -308,6 +372,33 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "cluster_id", name=op.f("pk_initiatives")),
+        schema="elmer",
+    )
+    op.create_table(
+        "model_batch_items",
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("batch_id", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="waiting", nullable=False),
+        sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("error_kind", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'answered', 'failed', 'expired')", name=op.f("ck_model_batch_items_state")
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "batch_id"],
+            ["elmer.model_batches.workspace_id", "elmer.model_batches.id"],
+            name=op.f("fk_model_batch_items_model_batches"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "batch_id", "fingerprint", name=op.f("pk_model_batch_items")),
+        schema="elmer",
+    )
+    op.create_index(
+        "ix_model_batch_items_fingerprint",
+        "model_batch_items",
+        ["workspace_id", "fingerprint"],
+        unique=False,
         schema="elmer",
     )
     op.create_table(
@@ -493,17 +584,23 @@ def downgrade() -> None:
     op.drop_index("ix_signals_document", table_name="signals", schema="elmer")
     op.drop_table("signals", schema="elmer")
     op.drop_table("rejected_quotes", schema="elmer")
+    op.drop_index("ix_model_batch_items_fingerprint", table_name="model_batch_items", schema="elmer")
+    op.drop_table("model_batch_items", schema="elmer")
     op.drop_table("initiatives", schema="elmer")
     op.drop_table("document_versions", schema="elmer")
     op.drop_table("cluster_trends", schema="elmer")
     op.drop_index("uq_artifacts_version", table_name="artifacts", schema="elmer")
     op.drop_table("artifacts", schema="elmer")
+    op.drop_index("ix_spend_reservations_expires", table_name="spend_reservations", schema="elmer")
+    op.drop_table("spend_reservations", schema="elmer")
     op.drop_table("source_files", schema="elmer")
     op.drop_table("projects", schema="elmer")
     op.drop_index("ix_outcomes_open", table_name="outcomes", schema="elmer", postgresql_where="state <> 'done'")
     op.drop_table("outcomes", schema="elmer")
     op.drop_index("ix_model_calls_at", table_name="model_calls", schema="elmer")
     op.drop_table("model_calls", schema="elmer")
+    op.drop_index("ix_model_batches_open", table_name="model_batches", schema="elmer")
+    op.drop_table("model_batches", schema="elmer")
     op.drop_table("model_answers", schema="elmer")
     op.drop_table("knowledge", schema="elmer")
     op.drop_table("embeddings", schema="elmer")
@@ -516,3 +613,4 @@ def downgrade() -> None:
     op.drop_table("clusters", schema="elmer")
     op.drop_table("cluster_events", schema="elmer")
     op.drop_table("workspaces", schema="elmer")
+    op.drop_table("rate_limits", schema="elmer")
