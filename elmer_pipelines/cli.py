@@ -83,14 +83,17 @@ def demo() -> None:
 def init(
     workspace_id: Annotated[str, typer.Argument(metavar="ID", help="Short name: lower-case letters, digits, - and _.")],
     path: Annotated[str, typer.Argument(help="The folder with its documents, or an fsspec URL such as s3://bucket/x.")],
+    move: Annotated[
+        bool, typer.Option("--move", help="Point a workspace that has another folder to this one.")
+    ] = False,
 ) -> None:
     """Register a folder of documents as a workspace; writes a workspace.toml where there is none."""
     from elmer_pipelines.workbench import register_workspace
 
-    settings = load_settings()
-    made = register_workspace(settings, workspace_id, path)
+    made = register_workspace(load_settings(), workspace_id, path, move=move)
+    place = path if "://" in path else Path(path).expanduser().resolve()
     terminal.out.print(
-        f"Workspace [bold]{workspace_id}[/bold] is {path}" + (" (workspace.toml written)" if made else "")
+        f"Workspace {workspace_id} is {place}" + (" (workspace.toml written)" if made else ""), markup=False
     )
     terminal.out.print(f"Next: [bold]elmer run --workspace {workspace_id}[/bold]")
 
@@ -110,9 +113,15 @@ def run(
 
     with _open(workspace) as bench:
         ok = run_workspace(bench, select)
-        failed = bench.failures()
-        if len(failed):
-            terminal.out.print(f"{len(failed)} records failed: [bold]elmer failures[/bold] says why.", style="yellow")
+        found = bench.status()
+        failed = len(bench.failures())
+    terminal.out.print(
+        f"{found['workspace']}: {found['documents']['documents']:,} documents, {found['signals']['total']:,} signals, "
+        f"{found['clusters']['total']:,} clusters, {sum(found['projects'].values()):,} projects. "
+        "Next: [bold]elmer status[/bold], [bold]elmer search[/bold], [bold]elmer dev[/bold]"
+    )
+    if failed:
+        terminal.out.print(f"{failed} records failed: [bold]elmer failures[/bold] says why.", style="yellow")
     raise typer.Exit(0 if ok else 1)
 
 
@@ -220,12 +229,9 @@ def failures(
     if not len(found):
         terminal.out.print("Nothing has failed.")
         return
-    rows = [
-        {"step": row["step"], "record": row["record_id"], "why": row["error_kind"],
-         "what happened": row["message"], "next": row["next_step"]}
-        for row in _records(found)
-    ]  # fmt: skip
-    terminal.out.print(terminal.table(f"{len(rows)} records failed", rows))
+    from elmer_pipelines.console.views import show_failures
+
+    show_failures(_records(found))
     if retry:
         terminal.out.print(f"\n{count} are pending again. Next: [bold]elmer run[/bold]")
 
@@ -260,13 +266,17 @@ def env() -> None:
 
 
 @app.command(rich_help_panel=_OPERATE)
-def stop() -> None:
-    """Stop the embedded database that `elmer env` or `elmer dev` left running."""
-    from elmer_pipelines.installation import embedded_server
+def stop(
+    force: Annotated[bool, typer.Option("--force", help="Even while elmer dev, a run or a notebook uses it.")] = False,
+) -> None:
+    """Stop the embedded database that `elmer env` left running."""
+    from elmer_pipelines.installation import own_server
 
-    server = embedded_server(load_settings())
+    server = own_server(load_settings())
     if server is None:
-        raise SettingsError("DATABASE_URL is set: that server is not Elmer's to stop.")
+        raise SettingsError("DATABASE_URL names another server than the embedded one: it is not Elmer's to stop.")
+    if not force and server.in_use():
+        raise SettingsError("elmer dev, a run or a notebook is using the database: end it first, or give --force.")
     server.stop()
     terminal.out.print("The embedded database is stopped.")
 

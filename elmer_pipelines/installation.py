@@ -34,6 +34,14 @@ def embedded_server(settings: Settings) -> EmbeddedServer | None:
     return _servers[home]
 
 
+def own_server(settings: Settings) -> EmbeddedServer | None:
+    """The embedded server also where DATABASE_URL is its own address, as after `eval "$(elmer env)"`."""
+    server = EmbeddedServer(settings.home_folder)
+    if settings.database_url is None:
+        return server
+    return server if server.running() and server.url() == settings.database_url.get_secret_value() else None
+
+
 def database_url(settings: Settings) -> str:
     """The database's URL, after starting the embedded server where that is the one. Raises DatabaseError.
 

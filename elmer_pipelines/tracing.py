@@ -44,12 +44,16 @@ def trace(connection: Connection, workspace_id: str, record_id: str) -> dict[str
 
 
 def quotes(connection: Connection, workspace_id: str, signal_ids: Iterable[str]) -> list[dict[str, Any]]:
-    """Each live signal of these, in the order given, with its paragraph split at the quote: before, verbatim, after."""
+    """Each signal of these, in the order given, with its paragraph split at the quote: before, verbatim, after.
+
+    The paragraph is that of the version in which the signal was found; `retired` says that its source is gone.
+    """
     ids = list(dict.fromkeys(signal_ids))
-    rows = {row["id"]: row for row in signal_store.live(connection, workspace_id, ids)}
-    wanted = {row["document_id"] for row in rows.values()}
-    texts = {row["id"]: document_of(row) for row in document_store.load(connection, workspace_id, sorted(wanted))}
-    return [_in_place(rows[one], texts[rows[one]["document_id"]]) for one in ids if one in rows]
+    rows = {row["id"]: row for row in signal_store.live(connection, workspace_id, ids, retired=True)}
+    version_of = {one: (row["document_id"], row["content_hash"]) for one, row in rows.items()}
+    versions = document_store.load_versions(connection, workspace_id, set(version_of.values()))
+    texts = {key: document_of(row) for key, row in versions.items()}
+    return [_in_place(rows[one], texts[version_of[one]]) for one in ids if one in rows]
 
 
 def _in_place(row: dict[str, Any], document: Document) -> dict[str, Any]:
@@ -62,6 +66,7 @@ def _in_place(row: dict[str, Any], document: Document) -> dict[str, Any]:
         **{key: row[key] for key in ("id", "verbatim", "interpretation", "severity", "frequency", "segment", "status")},
         "document": {"id": row["document_id"], "title": row["title"], "address": row["address"], "kind": row["kind"]},
         "speaker": row["speaker"],
+        "retired": row["retired_at"] is not None,
         "occurred_at": row["occurred_at"].isoformat() if row["occurred_at"] else None,
         "characters": [start, end],
         "paragraph": document.segments.index(segment) + 1 if segment else None,

@@ -67,6 +67,8 @@ def as_record_error(error: Exception) -> RecordError:
     """The error itself, or, where code failed in a way nobody foresaw, one that says so."""
     if isinstance(error, RecordError):
         return error
+    if isinstance(error, DBAPIError):
+        return _database_error(error)
     wrapped = RecordError(
         "internal",
         f"{type(error).__name__}: {error}",
@@ -74,6 +76,17 @@ def as_record_error(error: Exception) -> RecordError:
     )
     wrapped.__cause__ = error
     return wrapped
+
+
+def _database_error(error: DBAPIError) -> RecordError:
+    """What the database said, without the values it was given (they may be customers' words)."""
+    said = getattr(getattr(error.orig, "diag", None), "message_primary", None) or type(error.orig).__name__
+    return RecordError(
+        "database",
+        f"The database refused to save the record: {said}.",
+        next_step="The next run tries again; if it stays so, `elmer doctor` checks the database.",
+        retryable=True,
+    )
 
 
 def work_through(
@@ -126,20 +139,28 @@ def _drain(
         with database.begin() as connection:
             return outcomes.claim(connection, workspace_id, step, owner, chunk, LEASE_SECONDS)
 
-    running: dict[Future[list[Finished]], None] = {}
+    running: dict[Future[list[Finished]], list[str]] = {}
     with ThreadPoolExecutor(workers, thread_name_prefix=f"elmer-{step}") as pool:
         try:
             while True:
                 while len(running) < workers and (records := claim()):
-                    running[pool.submit(contextvars.copy_context().run, work_on, records)] = None
+                    running[pool.submit(contextvars.copy_context().run, work_on, records)] = records
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    del running[future]
-                    _save(database, workspace_id, step, future.result(), result, owner, run_id)
+                    records = running.pop(future)
+                    _save(database, workspace_id, step, _finished(future, records), result, owner, run_id)
         finally:
             with database.begin() as connection:
                 outcomes.release(connection, workspace_id, step, owner)
+
+
+def _finished(future: Future[list[Finished]], records: list[str]) -> list[Finished]:
+    """What came of a chunk; where working on it broke, that is the outcome of each of its records (I8)."""
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001 - an interpreter's end (KeyboardInterrupt) is no Exception
+        return [Finished(record, error=as_record_error(error)) for record in records]
 
 
 def _save(

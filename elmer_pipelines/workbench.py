@@ -70,7 +70,10 @@ class Workbench:
             registered = [one.id for one in workspaces.every(connection)]
             if workspace is None and self.settings.default_workspace_id not in registered and len(registered) == 1:
                 return registered[0]
-            return workspaces.get(connection, workspace or self.settings.default_workspace_id).id
+            wanted = workspace or self.settings.default_workspace_id
+            if workspace is None and wanted not in registered and registered:
+                raise WorkspaceError(f"Name a workspace with --workspace: {', '.join(registered)}.")
+            return workspaces.get(connection, wanted).id
 
     def documents(self) -> pd.DataFrame:
         """Live documents: id, address, title, kind, format, version, occurred_at, people, characters, signals."""
@@ -222,19 +225,30 @@ class Workbench:
                 raise NotFoundError(f"Workspace {self.workspace_id!r} has no cluster {cluster_id}.")
 
 
-def register_workspace(settings: Settings, workspace_id: str, path: str) -> bool:
+def register_workspace(settings: Settings, workspace_id: str, path: str, *, move: bool = False) -> bool:
     """Register a folder or fsspec URL as a workspace; True when a `workspace.toml` was written into it.
 
-    Raises WorkspaceError for an id that is no slug, a folder that is not there, or a workspace.toml that can't be read.
+    `move` points a workspace that has another folder to this one: the next run retires what is not in it. Raises
+    WorkspaceError for an id that is no slug or has another folder, a folder that is not there, or a workspace.toml
+    that can't be read.
     """
     if not re.fullmatch(WORKSPACE_ID, workspace_id):
         raise WorkspaceError(f"{workspace_id!r} can't name a workspace: use lower-case letters, digits, - and _.")
     root = path if "://" in path else str(Path(path).expanduser().resolve())
-    made = write_starter(root, workspace_id)
-    file = read_workspace_file(root)
+    if "://" not in root and Path(root).is_file():
+        raise WorkspaceError(f"{root} is a file; a workspace is a folder. Name the folder that holds it.")
+    read_workspace_file(root)
     database = open_database(settings)
     try:
         with database.begin() as connection:
+            known = {one.id: one.root for one in workspaces.every(connection)}
+            if not move and known.get(workspace_id, root) != root:
+                raise WorkspaceError(
+                    f"Workspace {workspace_id} is {known[workspace_id]}. To point it to {root} instead, which retires "
+                    f"what is not there: elmer init {workspace_id} {path} --move"
+                )
+            made = write_starter(root, workspace_id)
+            file = read_workspace_file(root)
             workspaces.register(connection, workspace_id, file.name or workspace_id, root)
     finally:
         database.close()

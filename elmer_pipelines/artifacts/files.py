@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,44 @@ def write_text(path: str, text: str) -> None:
             f"The artifact could not be written to {path}: {reason}.",
             next_step="Free space or allow writing there, or set ELMER_CONTEXT_PATH to another place; "
             "then run again with `elmer failures --retry`.",
+            retryable=True,
+        ) from error
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file; a place that can't be asked counts as having it, and writing there will tell."""
+    if "://" not in path:
+        return Path(path).exists()
+    import fsspec
+
+    try:
+        system, place = fsspec.core.url_to_fs(path)
+        return bool(system.exists(place))
+    except Exception:  # noqa: BLE001 - whatever the service's library raises, it is no proof that the file is gone
+        return True
+
+
+def remove(path: str) -> None:
+    """Delete a file, and its folder when that is empty then; nothing happens where it is gone.
+
+    Raises RecordError (kind unwritable) naming the path.
+    """
+    try:
+        if "://" in path:
+            import fsspec
+
+            system, place = fsspec.core.url_to_fs(path)
+            if system.exists(place):
+                system.rm_file(place)
+        else:
+            Path(path).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(path).parent.rmdir()
+    except Exception as error:
+        raise RecordError(
+            "unwritable",
+            f"{path} belongs to a project that is gone, and could not be deleted: {error}.",
+            next_step="Delete it by hand, or allow writing there.",
             retryable=True,
         ) from error
 

@@ -11,6 +11,7 @@ from itertools import zip_longest
 
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
+_ENTITY = re.compile(r"&(?=#?\w+;)")  # a lone & is only itself
 _LINE_START = re.compile(r"^([#+\-=:!]|\d{1,9}(?=[.)]))")
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])")
 _SPACES = re.compile(r"\s+")
@@ -58,7 +59,7 @@ def _visible(text: str) -> str:
 
 def _escape(line: str) -> str:
     marked = _SPECIAL.sub(lambda found: "\\" + found.group(), line)
-    return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _ENTITY.sub("&amp;", marked).replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _start(line: str) -> str:

@@ -15,6 +15,7 @@ from elmer_pipelines.artifacts.grouping import group, vectors_of
 from elmer_pipelines.ids import fingerprint, stable_id
 from elmer_pipelines.models.prompts import load_prompt
 from elmer_pipelines.store import artifacts as store
+from elmer_pipelines.store import outcomes
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store.artifacts import Artifact
 from elmer_pipelines.work import one_by_one, work_through
@@ -76,10 +77,28 @@ def write_all(
     def do(one: str) -> Callable[[Connection], None]:
         return _write(database, workspace_id, by_id[one], kind, prompt, text_model, paths[one], texts[one])
 
+    _forget_missing(database, workspace_id, kind)
     result = work_through(database, workspace_id, kind.step, wanted, one_by_one(do), workers=4, run_id=run_id)
     with database.begin() as connection:
+        _remove_left_behind(connection, workspace_id, kind)
         _report(connection, workspace_id, kind, result)
     return result
+
+
+def _forget_missing(database: Database, workspace_id: str, kind: Kind) -> None:
+    """A file that somebody deleted is written again, without a new version."""
+    with database.begin() as connection:
+        known = store.listing(connection, workspace_id, kind.name)
+        gone = [one["project_id"] for one in known if one["file"] and not files.exists(one["file"])]
+        outcomes.forget(connection, workspace_id, kind.step, gone)
+
+
+def _remove_left_behind(connection: Connection, workspace_id: str, kind: Kind) -> None:
+    """A file of a project that is gone would cite signals nobody can look up; its text stays in the database."""
+    for artifact in store.left_behind(connection, workspace_id, kind.name):
+        if artifact.file is not None:
+            files.remove(artifact.file)
+            store.set_file(connection, workspace_id, artifact.id, None)
 
 
 def _cases(connection: Connection, workspace_id: str, kind: Kind) -> list[Case]:
@@ -88,8 +107,13 @@ def _cases(connection: Connection, workspace_id: str, kind: Kind) -> list[Case]:
     return [
         gather(connection, workspace_id, project)
         for project in project_store.live(connection, workspace_id)
-        if numbers.get(project.id, 0) >= kind.least_signals or project.id in existing
+        if numbers.get(project.id, 0) >= _least(kind, project.origin) or project.id in existing
     ]
+
+
+def _least(kind: Kind, origin: str) -> int:
+    """A project that somebody named gets its artifacts from the first signal on; an initiative has a threshold."""
+    return 1 if origin == "named" else kind.least_signals
 
 
 def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None) -> str:

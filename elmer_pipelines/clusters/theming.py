@@ -19,6 +19,7 @@ from elmer_pipelines.work import one_by_one, work_through, work_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -45,7 +46,7 @@ def name_clusters(
     with database.begin() as connection:
         clusters = _texts(connection, workspace_id, embedder)
     if text_model is None:
-        result = _locally(database, workspace_id, clusters, run_id)
+        result = _locally(database, workspace_id, embedder.model, clusters, run_id)
     else:
         result = _by_model(database, workspace_id, clusters, text_model, run_id)
     with database.begin() as connection:
@@ -76,7 +77,7 @@ def _texts(connection: Connection, workspace_id: str, embedder: EmbeddingModel) 
 
 
 def _locally(
-    database: Database, workspace_id: str, clusters: dict[str, ClusterTexts], run_id: str | None
+    database: Database, workspace_id: str, model: str, clusters: dict[str, ClusterTexts], run_id: str | None
 ) -> StepResult:
     """All at once: what sets a cluster apart depends on every other."""
     members = {one: sorted(cluster.signal_ids) for one, cluster in clusters.items()}
@@ -84,10 +85,10 @@ def _locally(
 
     def do(connection: Connection) -> StepResult:
         for cluster_id, theme in local_themes(list(clusters.values())).items():
-            _save(workspace_id, cluster_id, theme, "local/terms", connection)
+            _name(workspace_id, cluster_id, theme, "local/terms", connection)
         return StepResult("cluster_themes")
 
-    determined_by = fingerprint(members=members, texts=texts, by="local/terms", version=_THEMES_VERSION)
+    determined_by = fingerprint(members=members, texts=texts, vectors=model, by="local/terms", version=_THEMES_VERSION)
     result = work_whole(database, workspace_id, "cluster_themes", determined_by, do, run_id=run_id)
     result.counts["named_by"] = "local/terms"
     return result
@@ -131,7 +132,10 @@ def _by_model(
 def _save(workspace_id: str, cluster_id: str, theme: Theme, named_by: str, connection: Connection) -> None:
     """Under a name that no other live cluster has at this moment."""
     others = {one["theme"] for one in store.live(connection, workspace_id) if one["id"] != cluster_id and one["theme"]}
-    own = with_own_name(theme, others)
+    _name(workspace_id, cluster_id, with_own_name(theme, others), named_by, connection)
+
+
+def _name(workspace_id: str, cluster_id: str, own: Theme, named_by: str, connection: Connection) -> None:
     store.name(
         connection,
         workspace_id,
@@ -149,7 +153,10 @@ def follow_trends(database: Database, workspace_id: str, *, run_id: str | None =
     with database.begin() as connection:
         dated = signals.dated(connection, workspace_id)
         live = [one["id"] for one in store.live(connection, workspace_id)]
-    by_cluster = {one: [at for _, cluster, at in dated if cluster == one] for one in live}
+    by_cluster: dict[str, list[datetime]] = {one: [] for one in live}
+    for _, cluster, at in dated:
+        if cluster in by_cluster:
+            by_cluster[cluster].append(at)
     facts = [[signal_id, cluster, at.isoformat()] for signal_id, cluster, at in dated]
 
     def do(connection: Connection) -> StepResult:

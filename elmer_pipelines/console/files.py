@@ -20,9 +20,7 @@ def write(frame: pd.DataFrame, form: str, output: Path | None) -> None:
     if form == "parquet" and output is None:
         raise SettingsError("parquet is not text: name a file with --output.")
     try:
-        if output is not None:
-            output.parent.mkdir(parents=True, exist_ok=True)
-        _write(_plain(frame), form, output)
+        _write(frame, form, output)
     except OSError as error:
         raise SettingsError(f"{output} can't be written: {error.strerror or error}. Name another file.") from error
     if output is not None:
@@ -31,9 +29,9 @@ def write(frame: pd.DataFrame, form: str, output: Path | None) -> None:
 
 def _write(frame: pd.DataFrame, form: str, output: Path | None) -> None:
     if form == "parquet":
-        frame.to_parquet(output, index=False)
+        _plain(frame).to_parquet(output, index=False)
         return
-    text = frame.to_csv(index=False, lineterminator="\n") if form == "csv" else _json_lines(frame)
+    text = _plain(frame).to_csv(index=False, lineterminator="\n") if form == "csv" else _json_lines(frame)
     if output is None:
         sys.stdout.write(text)
     else:
@@ -41,12 +39,27 @@ def _write(frame: pd.DataFrame, form: str, output: Path | None) -> None:
 
 
 def _json_lines(frame: pd.DataFrame) -> str:
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    rows = _dated(frame).to_dict("records")
+    return "".join(json.dumps({k: _known(v) for k, v in row.items()}, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _known(value: Any) -> Any:
+    """None for pandas' missing figure, plain numbers for numpy's."""
+    if value is None or value != value:
+        return None
+    return value.item() if hasattr(value, "item") else value
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Times as ISO 8601 text, lists and objects as JSON, so that every format holds the same."""
+    """Times as ISO 8601 text, lists and objects as JSON text: what a table's cell can hold."""
+    plain = _dated(frame)
+    for name in plain.columns:
+        if any(isinstance(one, list | dict) for one in plain[name]):
+            plain[name] = [_as_json(one) for one in plain[name]]
+    return plain
+
+
+def _dated(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     plain = frame.copy()
@@ -56,8 +69,6 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
             plain[name] = [
                 one.isoformat() if hasattr(one, "isoformat") and not pd.isna(one) else None for one in column
             ]
-        elif any(isinstance(one, list | dict) for one in column):
-            plain[name] = [_as_json(one) for one in column]
     return plain
 
 

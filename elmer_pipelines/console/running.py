@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.console import terminal
 from elmer_pipelines.console.terminal import StepProgress
 from elmer_pipelines.steps import listening
 
@@ -12,11 +13,32 @@ if TYPE_CHECKING:
 
 
 def run_workspace(bench: Workbench, select: str | None = None) -> bool:
-    """Materialise the workspace's assets (all, or Dagster's selection); False when a step failed.
+    """Materialise the workspace's assets (all, or Dagster's selection); False when a step failed, as a whole or for
+    every record.
 
     The run is in the instance's history, with its logs. Raises SettingsError for a selection that names no asset.
     """
     from elmer_pipelines import definitions
 
+    bench.pipeline.workspace_file(bench.workspace_id)  # a mistake in it is told before anything starts
+    before = bench.status()["steps"]
     with StepProgress() as progress, listening(progress):
-        return bool(definitions.run_workspace(bench.workspace_id, select, settings=bench.settings))
+        outcome = definitions.run_workspace(bench.workspace_id, select, settings=bench.settings)
+    for step in outcome.failed_steps:
+        terminal.problem(f"the step {step} failed; its log is in Dagster's pages, run {outcome.run_id}.")
+    return bool(outcome) and not _broken(before, bench.status()["steps"])
+
+
+def _broken(before: dict[str, dict[str, int]], after: dict[str, dict[str, int]]) -> list[str]:
+    """Steps that now fail for every record there is: that is no bad record but something that concerns them all.
+
+    A folder in which no file can be read is the exception: that is what the folder holds.
+    """
+    broken = [
+        step
+        for step, counts in after.items()
+        if step != "documents" and counts["failed"] and not counts["done"] and before.get(step) != counts
+    ]
+    for step in broken:
+        terminal.problem(f"every record of the step {step} failed: elmer failures says why.")
+    return broken

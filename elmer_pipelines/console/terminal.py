@@ -54,7 +54,7 @@ class StepProgress:
         self._bars.update(self._tasks[step], completed=done, total=max(total, done))
         if not err.is_terminal and total and done >= total:
             took = time.monotonic() - self._began.get(step, time.monotonic())
-            err.print(f"  {step.replace('_', ' '):<24} {done:>7,} done in {took:.1f} s")
+            err.print(f"  {step.replace('_', ' '):<24} {done:>7,} finished in {took:.1f} s")
         if not total:
             self._bars.update(self._tasks[step], total=1, completed=1)
 
@@ -62,7 +62,9 @@ class StepProgress:
 def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> Table:
     """Rows as a table; numbers to the right; text from customers is never taken for markup."""
     names = list(columns or (rows[0] if rows else []))
-    shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown = Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for name in names:
         numeric = bool(rows) and all(isinstance(row.get(name), int | float) for row in rows)
         shown.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")

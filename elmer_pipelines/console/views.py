@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.markup import escape
+from rich.padding import Padding
 from rich.text import Text
 
 from elmer_pipelines.console import terminal
@@ -27,7 +28,9 @@ def show_status(found: Mapping[str, Any]) -> None:
     out.print(f"Workspace [bold]{escape(found['workspace'])}[/bold]\n")
     out.print(table("Documents", [documents]))
     out.print()
-    out.print(table(f"Signals: {signals['total']:,}", [{**signals["by_severity"]}] if signals["by_severity"] else []))
+    out.print(Text(f"Signals: {signals['total']:,}", style="bold"))
+    if signals["by_severity"]:
+        out.print(table("", [{**signals["by_severity"]}]))
     out.print(
         f"\nClusters: {found['clusters']['total']:,} ({found['clusters']['unclustered']:,} signals unclustered)   "
         f"Projects: {found['projects']['named']} named, {found['projects']['initiative']} initiatives"
@@ -62,8 +65,8 @@ def show_trace(found: Mapping[str, Any]) -> None:
         out.print(Group(*(terminal.quote(one) for one in list(quotes.values())[:_SHOWN])))
     if len(quotes) > _SHOWN and "citations" not in found:
         out.print(f"… and {len(quotes) - _SHOWN:,} more; --json has all.")
-    for one in found.get("cited_in", []):
-        out.print(Text(f"cited in {one['title']} ({one['id']}, v{one['version']}): {one['sentence']}"))
+    for title, citing in groupby(found.get("cited_in", []), key=lambda one: (one["title"], one["id"], one["version"])):
+        out.print(Text(f"cited {len(list(citing))} times in {title[0]} ({title[1]}, version {title[2]})"))
 
 
 def _show_citations(citations: Sequence[Mapping[str, Any]], quotes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -81,6 +84,17 @@ def _show_citations(citations: Sequence[Mapping[str, Any]], quotes: Mapping[str,
         if again:
             out.print(Text(f"  shown above: {', '.join(again)}", style="dim"))
         shown.update(ids)
+
+
+def show_failures(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What failed, by step: the record, what happened, and what to do about it."""
+    out.print(Text(f"{len(rows):,} {'record' if len(rows) == 1 else 'records'} failed", style="bold"))
+    for step, failed in groupby(rows, key=lambda row: str(row["step"])):
+        out.print(Text(f"\n{step}", style="bold"))
+        for row in failed:
+            out.print(Text.assemble("  ", (row["record_id"], "yellow"), f"  {row['error_kind']}"))
+            out.print(Padding(Text(row["message"]), (0, 0, 0, 4)))
+            out.print(Padding(Text(f"→ {row['next_step']}", style="dim"), (0, 0, 0, 4)))
 
 
 def show_doctor(findings: Sequence[Finding]) -> None:

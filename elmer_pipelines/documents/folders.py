@@ -45,7 +45,7 @@ class Folder:
         """Raise WorkspaceError when the folder is missing or can't be listed."""
         try:
             there = self._fs.isdir(self._base)
-        except OSError as error:
+        except Exception as error:
             raise WorkspaceError(f"The folder {self.root!r} can't be listed: {error}. Check access to it.") from error
         if not there:
             raise WorkspaceError(
@@ -81,8 +81,9 @@ class Folder:
 
     def _remote_files(self) -> Iterator[FoundFile]:
         try:
+            self._fs.invalidate_cache(self._base)  # fsspec remembers listings as long as the process lives
             listing: dict[str, dict[str, Any]] = self._fs.find(self._base, detail=True)
-        except OSError as error:
+        except Exception as error:  # a service's library raises what it likes
             raise WorkspaceError(f"The folder {self.root!r} can't be listed: {error}. Check access to it.") from error
         prefix = self._base.rstrip("/") + "/"
         for location, info in listing.items():

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.documents.folders import Folder
 from elmer_pipelines.documents.knowledge import read_knowledge
 from elmer_pipelines.documents.reading import Reader, ReadingOptions
 from elmer_pipelines.documents.sources import SourceFile, fetch, list_sources
-from elmer_pipelines.documents.workspace_file import read_workspace_file
+from elmer_pipelines.documents.workspace_file import FILE_NAME, read_workspace_file
 from elmer_pipelines.errors import UnreadableDocument, WorkspaceError
 from elmer_pipelines.ids import canonical_json, fingerprint, text_hash
 from elmer_pipelines.steps import StepResult, report_progress
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.documents import KnownFile
 
 STEP = "documents"
+_BACKGROUND = "workspace_file"  # the outcome that remembers which settings and knowledge the last run found
 _READERS = 2  # files in flight: reading is bound by the processor, and each may hold its limit in memory
 
 
@@ -58,15 +60,20 @@ def source_changes(database: Database, workspace_id: str, root: str) -> SourceCh
     Raises WorkspaceError when the folder is gone, or lists nothing although it had documents (I3).
     """
     listing = _listing(database, workspace_id, root)
+    background = _background(root)
     with database.begin() as connection:
         known = store.known_files(connection, workspace_id)
         unfinished = outcomes.count_pending(connection, workspace_id, STEP)
+        seen = outcomes.fingerprint_of(connection, workspace_id, _BACKGROUND, "all")
     return SourceChanges(
         added=len(listing.keys() - known.keys()),
-        changed=sum(not _same(known[path], listing[path]) for path in listing.keys() & known.keys()),
+        changed=sum(not _same(known[path], listing[path]) for path in listing.keys() & known.keys())
+        + (background != seen),
         removed=len(known.keys() - listing.keys()),
         unfinished=unfinished,
-        state=text_hash(canonical_json([[f.path, f.size, f.modified.isoformat()] for f in listing.values()])),
+        state=text_hash(
+            canonical_json([background, *([f.path, f.size, f.modified.isoformat()] for f in listing.values())])
+        ),
     )
 
 
@@ -83,6 +90,12 @@ def _listing(database: Database, workspace_id: str, root: str) -> dict[str, Sour
     return listing
 
 
+def _background(root: str) -> str:
+    """Stands for workspace.toml and the texts in `knowledge/` as they are listed now."""
+    found = [f for f in Folder(root).files() if f.path == FILE_NAME or f.path.startswith("knowledge/")]
+    return fingerprint(files=[[f.path, f.size, f.modified.isoformat()] for f in found])
+
+
 def _same(known: KnownFile, source: SourceFile) -> bool:
     return known.size == source.size and known.modified == source.modified
 
@@ -92,6 +105,7 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
 
     A file that can't be read keeps the documents it had and is a failed outcome. Raises WorkspaceError.
     """
+    background = _background(root)
     listing = _listing(database, workspace_id, root)
     options = ReadingOptions.of(read_workspace_file(root))
     hashes = _notice(database, workspace_id, root, listing, options)
@@ -108,6 +122,9 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
 
         result = work_through(database, workspace_id, STEP, wanted, one_by_one(read), workers=_READERS, run_id=run_id)
     _retire_vanished(database, workspace_id, vanished, saved)
+    with database.begin() as connection:
+        outcomes.synchronise(connection, workspace_id, _BACKGROUND, {"all": background}, max_attempts=1)
+        outcomes.finish(connection, workspace_id, _BACKGROUND, "all", run_id)
     result.counts.update(saved)
     return _described(database, workspace_id, result)
 

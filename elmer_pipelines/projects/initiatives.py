@@ -92,6 +92,7 @@ class _Board:
     before: dict[str, Decision]
     named: dict[str, list[str]]
     names: dict[str, str]
+    orphaned: dict[str, list[str]]
     acted_today: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +102,12 @@ class _Board:
 
     def determined_by(self) -> str:
         """Changes when a decision could; the day counts only where something waits since an earlier one."""
-        postponed = [one.decided_at for one in self.before.values() if one.action == "postponed" and one.decided_at]
+        alive = {one.id for one in self.clusters}
+        postponed = [
+            one.decided_at
+            for one in self.before.values()
+            if one.action == "postponed" and one.cluster_id in alive and one.decided_at
+        ]
         due = any(at.date() < self.now.date() for at in postponed)
         members = {one for cluster in self.clusters for one in cluster.members}
         return fingerprint(
@@ -132,21 +138,25 @@ def _look(
         store.decisions(connection, workspace_id),
         store.named_links(connection, workspace_id),
         {one.id: one.name for one in project_store.live(connection, workspace_id, "named")},
+        store.orphaned_links(connection, workspace_id),
     )
 
 
 def _decide(connection: Connection, workspace_id: str, board: _Board) -> StepResult:
     left = max(0, board.automation.max_actions_per_day - board.acted_today)
     decisions: dict[str, Decision] = {}
+    orphans = {project for projects in board.orphaned.values() for project in projects}
     for cluster in board.clusters:
         decision = _decision(board, cluster, left)
         if decision.action == "created" and cluster.id not in _acted(board):
             decision = replace(decision, project_id=_create(connection, workspace_id, cluster))
         if decision.action in ACTED and cluster.id not in _acted(board):
-            left -= 1
+            left -= decision.project_id not in orphans  # going on with an initiative is no new one
         decisions[cluster.id] = decision
         store.record(connection, workspace_id, decision, board.now)
+    _refresh_descriptions(connection, workspace_id, board, decisions)
     touched = _bring_links(connection, workspace_id, board, decisions)
+    store.keep_only_heard(connection, workspace_id)
     return StepResult(STEP, counts={"links_changed": touched})
 
 
@@ -162,6 +172,9 @@ def _decision(board: _Board, cluster: ClusterState, left: int) -> Decision:
     lacking = _lacking(board, cluster)
     if lacking:
         return Decision(cluster.id, "below", lacking)
+    heir, number = _worked_on_in(board.orphaned, cluster)
+    if heir is not None:
+        return Decision(cluster.id, "linked", f"It goes on where an ended cluster left off: {number} signals.", heir)
     action, reason, project_id = _wish(board, cluster)
     if action not in ACTED:
         return Decision(cluster.id, action, reason, project_id)
@@ -174,7 +187,7 @@ def _decision(board: _Board, cluster: ClusterState, left: int) -> Decision:
 def _wish(board: _Board, cluster: ClusterState) -> tuple[str, str, str | None]:
     """What the settings ask for, the day's limit aside: action, reason, project."""
     depth = board.automation.depth
-    project_id, share = _worked_on_in(board, cluster)
+    project_id, share = _worked_on_in(board.named, cluster)
     if project_id is not None:
         reason = f"{share} of its {len(cluster.members)} signals already belong to {board.names[project_id]}."
         return ("linked" if depth == "full_auto" else "link_existing"), reason, project_id
@@ -209,19 +222,35 @@ def _severe_enough(severity: str | None, least: str | None) -> bool:
     return severity is not None and order.index(severity) <= order.index(least)
 
 
-def _worked_on_in(board: _Board, cluster: ClusterState) -> tuple[str | None, int]:
-    """The named project that more than half of the cluster's signals are linked to, and how many are."""
-    votes = Counter(project for signal in cluster.members for project in board.named.get(signal, ()))
+def _worked_on_in(links: dict[str, list[str]], cluster: ClusterState) -> tuple[str | None, int]:
+    """The project that more than half of the cluster's signals are linked to, and how many are."""
+    votes = Counter(project for signal in cluster.members for project in links.get(signal, ()))
     if not votes:
         return None, 0
     project_id, number = min(votes.items(), key=lambda vote: (-vote[1], vote[0]))
     return (project_id if number > _MOSTLY * len(cluster.members) else None), number
 
 
+def _description(cluster: ClusterState) -> str:
+    terms = f"Terms that set it apart: {', '.join(cluster.terms)}." if cluster.terms else ""
+    return "\n\n".join(part for part in (cluster.summary, terms) if part)
+
+
+def _refresh_descriptions(
+    connection: Connection, workspace_id: str, board: _Board, decisions: dict[str, Decision]
+) -> None:
+    """An initiative says what its cluster says now, so that no words stay in it whose source is gone."""
+    made = {one.id: one for one in project_store.live(connection, workspace_id, "initiative")}
+    for cluster in board.clusters:
+        project = made.get(decisions[cluster.id].project_id or "")
+        if project is not None and project.cluster_id == cluster.id:
+            changed = replace(project, description=_description(cluster))
+            project_store.save(connection, workspace_id, [changed])
+
+
 def _create(connection: Connection, workspace_id: str, cluster: ClusterState) -> str:
     name = (cluster.theme or " · ".join(cluster.terms[:3]) or f"Cluster {cluster.id}").strip()
-    terms = f"Terms that set it apart: {', '.join(cluster.terms)}." if cluster.terms else ""
-    description = "\n\n".join(part for part in (cluster.summary, terms) if part)
+    description = _description(cluster)
     project_id = stable_id("P", workspace_id, "cluster", cluster.id)
     project = Project(project_id, name, description, "inbox", "initiative", cluster.id)
     project_store.save(connection, workspace_id, [project])
@@ -231,7 +260,9 @@ def _create(connection: Connection, workspace_id: str, cluster: ClusterState) ->
 def _bring_links(connection: Connection, workspace_id: str, board: _Board, decisions: dict[str, Decision]) -> int:
     """Link what clusters hold now and unlink what left them; a cluster that ended leaves its links as they were."""
     alive = {one.id for one in project_store.live(connection, workspace_id)}
-    ended = {one.project_id for one in board.before.values() if one.cluster_id not in decisions}
+    ended = {one.project_id for one in board.before.values() if one.cluster_id not in decisions} - {
+        one.project_id for one in decisions.values() if one.action in ACTED
+    }
     members: dict[str, dict[str, float | None]] = {}
     for cluster in board.clusters:
         decision = decisions[cluster.id]

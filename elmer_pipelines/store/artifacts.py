@@ -88,8 +88,23 @@ def insert(connection: Connection, workspace_id: str, artifact: Artifact, citati
         )
 
 
-def set_file(connection: Connection, workspace_id: str, artifact_id: str, file: str) -> None:
-    """Note where the version's file lies now."""
+def left_behind(connection: Connection, workspace_id: str, kind: str) -> list[Artifact]:
+    """Artifacts of a kind that still have a file although their project is retired."""
+    rows = connection.execute(
+        text(
+            f"SELECT {', '.join(f'a.{name}' for name in _COLUMNS.split(', '))} FROM elmer.artifacts a "  # noqa: S608
+            "JOIN elmer.projects p ON p.workspace_id = a.workspace_id AND p.id = a.project_id "
+            "WHERE a.workspace_id = :w AND a.kind = :k AND a.file IS NOT NULL AND p.retired_at IS NOT NULL "
+            "AND a.version = (SELECT max(n.version) FROM elmer.artifacts n WHERE n.workspace_id = a.workspace_id "
+            "AND n.project_id = a.project_id AND n.kind = a.kind) ORDER BY a.id"
+        ),
+        {"w": workspace_id, "k": kind},
+    )
+    return [Artifact(*row) for row in rows]
+
+
+def set_file(connection: Connection, workspace_id: str, artifact_id: str, file: str | None) -> None:
+    """Note where the version's file lies now, None for nowhere."""
     connection.execute(
         text("UPDATE elmer.artifacts SET file = :f WHERE workspace_id = :w AND id = :id"),
         {"w": workspace_id, "id": artifact_id, "f": file},

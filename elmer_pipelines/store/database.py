@@ -55,6 +55,8 @@ class Database:
         self.url = url
         self.engine: Engine = create_engine(
             application_url(url), pool_size=pool_size, max_overflow=24, pool_pre_ping=True,
+            hide_parameters=True,  # errors are shown to people and stored; customers' words are not part of them
+
             connect_args={"application_name": "elmer", "connect_timeout": 10},
         )  # fmt: skip
 
@@ -99,7 +101,7 @@ class Database:
             except DBAPIError as error:
                 reason = str(error.orig).strip().splitlines()[0]
                 raise DatabaseError(
-                    f"The database could not be migrated: {reason}. It needs pgvector 0.7 or newer "
+                    f"The database could not be migrated: {reason}. It needs pgvector 0.8 or newer "
                     "and a user that may create schemas and extensions."
                 ) from error
             except CommandError as error:

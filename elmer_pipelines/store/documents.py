@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 from elmer_pipelines.ids import stable_id
+from elmer_pipelines.store import outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -98,11 +99,13 @@ def replace_of_file(
 
     A new address whose content was at an address of the `vanished` files continues that document (moved file, I4).
     """
+    found = list(versions)
     live = _live_of(connection, workspace_id, source_path)
-    movable = _movable(connection, workspace_id, vanished)
+    fresh = {one.text_fingerprint for one in found if one.address not in live}
+    movable = _movable(connection, workspace_id, vanished, fresh)
     seen: set[str] = set()
     batch: list[dict[str, Any]] = []
-    for version in versions:
+    for version in found:
         seen.add(version.address)
         batch.append(_row(workspace_id, source_path, version, live, movable))
         if len(batch) >= 500:
@@ -144,21 +147,26 @@ def _live_of(connection: Connection, workspace_id: str, source_path: str) -> dic
     return {row.address: row.id for row in rows}
 
 
-def _movable(connection: Connection, workspace_id: str, vanished: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+def _movable(
+    connection: Connection, workspace_id: str, vanished: Sequence[str], fresh: Collection[str]
+) -> dict[str, list[tuple[str, str]]]:
     """Fingerprint of a text to (address, id) of the documents it may continue: gone from the source, or retired.
 
     By text, not by content: a title or a kind that came from the old path is no part of what moved. Of those that
-    were gone before, only long ones: that a short review is written again does not make it the same review.
+    were gone before, only long ones: that a short review is written again does not make it the same review. `fresh`
+    are the texts at addresses where no document is.
     """
+    if not fresh:
+        return {}
     rows = connection.execute(
         text(
-            "SELECT v.text_fingerprint, d.address, d.id FROM elmer.documents d JOIN elmer.document_versions v "
-            "ON v.workspace_id = d.workspace_id AND v.document_id = d.id AND v.content_hash = d.content_hash "
-            "WHERE d.workspace_id = :w "
+            "SELECT v.text_fingerprint, d.address, d.id FROM elmer.document_versions v JOIN elmer.documents d "
+            "ON d.workspace_id = v.workspace_id AND d.id = v.document_id AND d.content_hash = v.content_hash "
+            "WHERE v.workspace_id = :w AND v.text_fingerprint = ANY(:fresh) "
             "AND (d.source_path = ANY(:p) OR (d.retired_at IS NOT NULL AND length(v.text) >= :own)) "
             "ORDER BY d.retired_at IS NULL, d.address DESC"
-        ).bindparams(bindparam("p", type_=ARRAY(Text))),
-        {"w": workspace_id, "p": list(vanished), "own": _OWN_WORDS},
+        ).bindparams(bindparam("p", type_=ARRAY(Text)), bindparam("fresh", type_=ARRAY(Text))),
+        {"w": workspace_id, "p": list(vanished), "own": _OWN_WORDS, "fresh": list(fresh)},
     )
     found: dict[str, list[tuple[str, str]]] = {}
     for row in rows:
@@ -237,6 +245,8 @@ def retire(connection: Connection, workspace_id: str, document_ids: Sequence[str
             ).bindparams(bindparam("ids", type_=ARRAY(Text))),
             {"w": workspace_id, "ids": list(document_ids)},
         )
+    # Their signals are gone too, so a document that comes back is one that nobody has read for signals.
+    outcomes.forget(connection, workspace_id, "signals", document_ids)
 
 
 def live_ids_of_files(connection: Connection, workspace_id: str, paths: Sequence[str]) -> list[str]:
@@ -258,6 +268,23 @@ def content_hashes(connection: Connection, workspace_id: str) -> dict[str, str]:
         {"w": workspace_id},
     )
     return {row.id: row.content_hash for row in rows}
+
+
+def load_versions(
+    connection: Connection, workspace_id: str, versions: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Versions by (document id, content hash), current or not, with the keys of `load`."""
+    rows = connection.execute(
+        text(
+            "SELECT d.id, d.address, d.source_path, d.version, d.retired_at, v.content_hash, v.kind, v.format, "
+            "v.title, v.text, v.segments, v.people, v.metadata, v.occurred_at "
+            "FROM unnest(:ids, :hashes) AS w (id, hash) "
+            "JOIN elmer.documents d ON d.workspace_id = :w AND d.id = w.id "
+            "JOIN elmer.document_versions v ON v.workspace_id = :w AND v.document_id = w.id AND v.content_hash = w.hash"
+        ).bindparams(bindparam("ids", type_=ARRAY(Text)), bindparam("hashes", type_=ARRAY(Text))),
+        {"w": workspace_id, "ids": [one[0] for one in versions], "hashes": [one[1] for one in versions]},
+    )
+    return {(row["id"], row["content_hash"]): dict(row) for row in rows.mappings()}
 
 
 def load(connection: Connection, workspace_id: str, document_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -289,12 +316,12 @@ def counts(connection: Connection, workspace_id: str) -> dict[str, int]:
 
 
 def listing(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
-    """Live documents by address, without their texts: id, address, source_path, title, kind, format, version,
-    occurred_at, people, characters, signals."""
+    """Live documents by address: id, address, source_path, title, kind, format, version, occurred_at, people,
+    characters, signals, and the text as it was read, in which signals' characters are counted."""
     rows = connection.execute(
         text(
             "SELECT d.id, d.address, d.source_path, v.title, v.kind, v.format, d.version, v.occurred_at, v.people, "
-            "length(v.text) AS characters, coalesce(s.signals, 0) AS signals FROM elmer.documents d "
+            "length(v.text) AS characters, coalesce(s.signals, 0) AS signals, v.text FROM elmer.documents d "
             "JOIN elmer.document_versions v ON v.workspace_id = d.workspace_id AND v.document_id = d.id "
             "AND v.content_hash = d.content_hash "
             "LEFT JOIN (SELECT document_id, count(*) AS signals FROM elmer.signals "

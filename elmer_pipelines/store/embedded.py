@@ -87,6 +87,17 @@ class EmbeddedServer:
             if not self._kept.exists():
                 self.stop()
 
+    def in_use(self) -> bool:
+        """Whether a process that lives has attached itself."""
+        try:
+            with (self.home / "postgres.users").open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
     @property
     def _kept(self) -> Path:
         return self.home / "postgres.keep"

@@ -90,6 +90,42 @@ def named_links(connection: Connection, workspace_id: str) -> dict[str, list[str
     return found
 
 
+def orphaned_links(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
+    """Of every signal, the initiatives it is linked to none of whose clusters lives any more."""
+    rows = connection.execute(
+        text(
+            "SELECT l.signal_id, l.project_id FROM elmer.signal_links l JOIN elmer.projects p "
+            "ON p.workspace_id = l.workspace_id AND p.id = l.project_id AND p.origin = 'initiative' "
+            "WHERE l.workspace_id = :w AND l.method = 'cluster' AND NOT EXISTS (SELECT FROM elmer.initiatives i "
+            "JOIN elmer.clusters c ON c.workspace_id = i.workspace_id AND c.id = i.cluster_id AND c.ended_at IS NULL "
+            "WHERE i.workspace_id = l.workspace_id AND i.project_id = l.project_id) ORDER BY 1, 2"
+        ),
+        {"w": workspace_id},
+    )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row.signal_id, []).append(row.project_id)
+    return found
+
+
+def keep_only_heard(connection: Connection, workspace_id: str) -> int:
+    """Retire initiatives that no live signal is linked to, and bring back those that are heard again; how many."""
+    heard = (
+        "EXISTS (SELECT FROM elmer.signal_links l JOIN elmer.signals s ON s.workspace_id = l.workspace_id "
+        "AND s.id = l.signal_id WHERE l.workspace_id = p.workspace_id AND l.project_id = p.id "
+        "AND s.retired_at IS NULL)"
+    )
+    changed = connection.execute(
+        text(
+            f"UPDATE elmer.projects p SET retired_at = CASE WHEN {heard} THEN NULL ELSE now() END, "  # noqa: S608
+            f"updated_at = now() WHERE p.workspace_id = :w AND p.origin = 'initiative' "
+            f"AND (p.retired_at IS NULL) <> {heard}"
+        ),
+        {"w": workspace_id},
+    )
+    return changed.rowcount
+
+
 def decisions(connection: Connection, workspace_id: str) -> dict[str, Decision]:
     """The last decision about each cluster."""
     rows = connection.execute(

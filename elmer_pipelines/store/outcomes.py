@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -34,6 +34,8 @@ def synchronise(
             INSERT INTO elmer.outcomes AS o (workspace_id, step, record_id, fingerprint)
             SELECT :workspace, :step, w.record_id, w.fingerprint
             FROM unnest(:records, :fingerprints) AS w (record_id, fingerprint)
+            WHERE NOT EXISTS (SELECT FROM elmer.outcomes k WHERE k.workspace_id = :workspace AND k.step = :step
+                AND k.record_id = w.record_id AND k.fingerprint = w.fingerprint AND k.state <> 'failed')
             ORDER BY 3
             ON CONFLICT (workspace_id, step, record_id) DO UPDATE
             SET fingerprint = excluded.fingerprint, state = 'pending', updated_at = now(),
@@ -42,6 +44,9 @@ def synchronise(
                 error_kind = NULL, message = NULL, next_step = NULL, retryable = false
             WHERE o.fingerprint <> excluded.fingerprint
                OR (o.state = 'failed' AND o.retryable AND o.attempts < :most)
+               -- A key may have been mended, and an outage be over, since; asking about either costs little.
+               OR (o.state = 'failed' AND o.error_kind IN ('auth', 'permission', 'quota', 'not_found'))
+               OR (o.state = 'failed' AND o.retryable AND o.updated_at < now() - interval '6 hours')
             """
         ).bindparams(*arrays),
         arguments,
@@ -55,6 +60,24 @@ def synchronise(
             """
         ).bindparams(arrays[0]),
         {"workspace": workspace_id, "step": step, "records": arguments["records"]},
+    )
+
+
+def fingerprint_of(connection: Connection, workspace_id: str, step: str, record_id: str) -> str | None:
+    """The fingerprint a record was last worked with, None where it is not known."""
+    return connection.execute(
+        text("SELECT fingerprint FROM elmer.outcomes WHERE workspace_id = :w AND step = :s AND record_id = :r"),
+        {"w": workspace_id, "s": step, "r": record_id},
+    ).scalar_one_or_none()
+
+
+def forget(connection: Connection, workspace_id: str, step: str, record_ids: Sequence[str]) -> None:
+    """Drop what is known of these records, so that the step works them again."""
+    connection.execute(
+        text("DELETE FROM elmer.outcomes WHERE workspace_id = :w AND step = :s AND record_id = ANY(:r)").bindparams(
+            bindparam("r", type_=_TEXTS)
+        ),
+        {"w": workspace_id, "s": step, "r": list(record_ids)},
     )
 
 

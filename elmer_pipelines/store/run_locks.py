@@ -91,7 +91,7 @@ class _Session:
 
     def __init__(self, url: str, run_id: str) -> None:
         self._engine: Engine = create_engine(
-            application_url(url), poolclass=NullPool, isolation_level="AUTOCOMMIT",
+            application_url(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True,
             connect_args={"application_name": f"{_NAME}{run_id}", "connect_timeout": 10},
         )  # fmt: skip
         self._connection = self._engine.connect()

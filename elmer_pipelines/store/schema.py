@@ -95,7 +95,6 @@ documents = Table(
     ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
     Index("uq_documents_live_address", "workspace_id", "address", unique=True, postgresql_where="retired_at IS NULL"),
     Index("ix_documents_source", "workspace_id", "source_path"),
-    Index("ix_documents_content", "workspace_id", "content_hash"),
 )
 
 document_versions = Table(
@@ -115,6 +114,7 @@ document_versions = Table(
     _at("occurred_at"),
     _at("read_at", default=True),
     _to("documents", "document_id"),
+    Index("ix_document_versions_text", "workspace_id", "text_fingerprint"),
 )
 
 knowledge = Table(

@@ -150,17 +150,23 @@ def verbatims(connection: Connection, workspace_id: str, ids: Sequence[str]) -> 
     return {row.id: row.verbatim for row in rows}
 
 
-def live(connection: Connection, workspace_id: str, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Live signals (all, or these) with their document, cluster and projects, as people see them (edits applied).
+def live(
+    connection: Connection, workspace_id: str, ids: Sequence[str] | None = None, *, retired: bool = False
+) -> list[dict[str, Any]]:
+    """Live signals (all, or these; with `retired` those that are gone too) with their document, cluster and projects.
+
+    A person's edits are laid over the machine's values.
 
     Keys: id, document_id, address, title, kind, start, end, verbatim, match, interpretation, severity, frequency,
     segment, speaker, occurred_at (of the words, else of the document), status, extractor, cluster_id, theme, projects
     (names, joined by "; "), text_hash.
     """
     only = "AND s.id = ANY(:ids)" if ids is not None else ""
+    alive = "" if retired else "AND s.retired_at IS NULL"
     statement = text(
         f"""
-        SELECT s.id, s.document_id, d.address, v.title, v.kind, s.start, s."end", s.verbatim, s.match, {_EFFECTIVE},
+        SELECT s.id, s.document_id, s.content_hash, d.address, v.title, v.kind, s.start, s."end", s.verbatim, s.match,
+               {_EFFECTIVE}, s.retired_at,
                s.speaker, coalesce(s.occurred_at, v.occurred_at) AS occurred_at, s.status, s.extractor,
                m.cluster_id, coalesce(c.human_theme, c.theme) AS theme, l.projects, s.text_hash
         FROM elmer.signals s
@@ -174,7 +180,7 @@ def live(connection: Connection, workspace_id: str, ids: Sequence[str] | None = 
             FROM elmer.signal_links k JOIN elmer.projects p ON p.workspace_id = k.workspace_id AND p.id = k.project_id
             WHERE k.workspace_id = s.workspace_id AND k.signal_id = s.id AND p.retired_at IS NULL
         ) l ON true
-        WHERE s.workspace_id = :w AND s.retired_at IS NULL {only}
+        WHERE s.workspace_id = :w {alive} {only}
         ORDER BY d.address, s.start, s.id
         """  # noqa: S608 - only names of this module are put in
     )
