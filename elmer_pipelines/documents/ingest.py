@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.documents.knowledge import read_knowledge
+from elmer_pipelines.determinants import Determinants
+from elmer_pipelines.documents.knowledge import KnowledgeText, read_knowledge
 from elmer_pipelines.documents.reading import Reader, ReadingOptions
 from elmer_pipelines.documents.sources import SourceFile, fetch, list_sources
 from elmer_pipelines.documents.workspace_file import read_workspace_file
 from elmer_pipelines.errors import UnreadableDocument, WorkspaceError
-from elmer_pipelines.ids import canonical_json, fingerprint, text_hash
+from elmer_pipelines.ids import canonical_json, text_hash
 from elmer_pipelines.steps import StepResult, report_progress
 from elmer_pipelines.store import documents as store
 from elmer_pipelines.store import knowledge as knowledge_store
 from elmer_pipelines.store import outcomes
-from elmer_pipelines.work import one_by_one, work_through, work_whole
+from elmer_pipelines.work import WHOLE, one_by_one, work_through, work_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -87,6 +88,23 @@ def _same(known: KnownFile, source: SourceFile) -> bool:
     return known.size == source.size and known.modified == source.modified
 
 
+def wanted_documents(database: Database, workspace_id: str, root: str) -> dict[str, Determinants]:
+    """What determines the documents of every listed file; files not known as they are now are read to be hashed.
+
+    Raises WorkspaceError.
+    """
+    listing = _listing(database, workspace_id, root)
+    options = ReadingOptions.of(read_workspace_file(root))
+    with database.begin() as connection:
+        known = store.known_files(connection, workspace_id)
+    return _wanted({path: sha256 for path, sha256, _ in _hashes(root, listing, known, options)}, options)
+
+
+def _wanted(hashes: Mapping[str, str], options: ReadingOptions) -> dict[str, Determinants]:
+    how = options.determinants.parts
+    return {path: Determinants.of(content=sha256, **how) for path, sha256 in hashes.items()}
+
+
 def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id: str | None = None) -> StepResult:
     """Read every new or changed file of the workspace into documents, and retire documents whose source is gone.
 
@@ -97,7 +115,7 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
     hashes = _notice(database, workspace_id, root, listing, options)
     with database.begin() as connection:
         vanished = sorted(store.known_files(connection, workspace_id).keys() - listing.keys())
-    wanted = {path: fingerprint(content=hashes[path], options=options.fingerprint()) for path in listing}
+    wanted = _wanted(hashes, options)
     saved: dict[str, int] = {"documents_saved": 0, "documents_retired": 0}
     with Reader(options) as reader:
 
@@ -115,22 +133,33 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
 def _notice(
     database: Database, workspace_id: str, root: str, listing: dict[str, SourceFile], options: ReadingOptions
 ) -> dict[str, str]:
-    """The content hash of every listed file: the stored one where size and time are the same, else computed now."""
+    """The content hash of every listed file; those computed now are remembered, each at once."""
     with database.begin() as connection:
         known = store.known_files(connection, workspace_id)
     hashes: dict[str, str] = {}
     report_progress("listing", 0, len(listing))
-    for number, (path, source) in enumerate(listing.items()):
-        before = known.get(path)
-        if before is not None and before.sha256 is not None and _same(before, source):
-            hashes[path] = before.sha256
+    for number, (path, sha256, computed) in enumerate(_hashes(root, listing, known, options), start=1):
+        hashes[path] = sha256
+        if not computed:
             continue
-        hashes[path] = _content_hash(root, source, options.max_bytes)
-        report_progress("listing", number + 1, len(listing))
+        report_progress("listing", number, len(listing))
+        source = listing[path]
         with database.begin() as connection:
-            noted = store.KnownFile(path, source.size, source.modified, hashes[path], options.fingerprint())
+            noted = store.KnownFile(path, source.size, source.modified, sha256, options.fingerprint())
             store.note_file(connection, workspace_id, noted)
     return hashes
+
+
+def _hashes(
+    root: str, listing: Mapping[str, SourceFile], known: Mapping[str, KnownFile], options: ReadingOptions
+) -> Iterator[tuple[str, str, bool]]:
+    """Path, content hash (the stored one where size and time are the same), and whether it was computed now."""
+    for path, source in listing.items():
+        before = known.get(path)
+        if before is not None and before.sha256 is not None and _same(before, source):
+            yield path, before.sha256, False
+        else:
+            yield path, _content_hash(root, source, options.max_bytes), True
 
 
 def _content_hash(root: str, source: SourceFile, limit: int) -> str:
@@ -196,16 +225,25 @@ def _described(database: Database, workspace_id: str, result: StepResult) -> Ste
     return result
 
 
+def wanted_knowledge(root: str) -> dict[str, Determinants]:
+    """What determines the workspace's knowledge: the texts in `knowledge/`. Raises WorkspaceError."""
+    return {WHOLE: Determinants.of(texts=_knowledge_rows(read_knowledge(root)))}
+
+
+def _knowledge_rows(texts: list[KnowledgeText]) -> list[dict[str, str]]:
+    ordered = sorted(texts, key=lambda one: one.path)
+    return [{"path": one.path, "kind": one.kind, "title": one.title, "text": one.text} for one in ordered]
+
+
 def ingest_knowledge(database: Database, workspace_id: str, root: str, *, run_id: str | None = None) -> StepResult:
     """Make the texts in the folder `knowledge/` the workspace's knowledge; a text that is gone is dropped."""
-    texts = sorted(read_knowledge(root), key=lambda one: one.path)
-    rows = [{"path": one.path, "kind": one.kind, "title": one.title, "text": one.text} for one in texts]
+    rows = _knowledge_rows(read_knowledge(root))
 
     def save(connection: Connection) -> StepResult:
         knowledge_store.replace(connection, workspace_id, rows)
         return StepResult("knowledge")
 
-    result = work_whole(database, workspace_id, "knowledge", fingerprint(texts=rows), save, run_id=run_id)
+    result = work_whole(database, workspace_id, "knowledge", Determinants.of(texts=rows), save, run_id=run_id)
     result.counts["texts"] = len(rows)
     result.tables["Knowledge"] = [{"kind": row["kind"], "title": row["title"], "file": row["path"]} for row in rows]
     return result

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.ids import fingerprint
 from elmer_pipelines.models.prompts import envelope, load_prompt
 from elmer_pipelines.models.protocols import Prompt, TextModel
 from elmer_pipelines.signals.model import Frequency, Quote, Severity
@@ -59,14 +59,28 @@ class ClaudeExtractor:
         return self._text_model.model
 
     @property
-    def logic(self) -> str:
-        return fingerprint(
-            instructions=self._prompt.instructions,
+    def determinants(self) -> Determinants:
+        return Determinants.of(
+            prompt=self._prompt.determinant,
+            model=labelled(self._text_model.model),
             schema=FoundSignals.model_json_schema(),
-            model=self._text_model.model,
-            windows=[self._max_chars, self._overlap],
-            answer_tokens=MAX_ANSWER_TOKENS,
-            rendering=_RENDERING,
+            windows=labelled([self._max_chars, self._overlap]),
+            answer_tokens=labelled(MAX_ANSWER_TOKENS),
+            rendering=labelled(_RENDERING),
+        )
+
+    def questions(self, document: Document) -> list[Prompt]:
+        """What `extract` asks first about a document; a window whose answer is cut off is asked in halves after."""
+        asked = (list(turns_of(document, window)) for window in windows(document, self._max_chars, self._overlap))
+        return [self._question(document, turns) for turns in asked if any(turn.is_customer for turn in turns)]
+
+    def _question(self, document: Document, turns: list[Segment]) -> Prompt:
+        return Prompt(
+            name=self._prompt.name,
+            version=self._prompt.version,
+            instructions=self._prompt.instructions,
+            material=material(document, turns),
+            max_tokens=MAX_ANSWER_TOKENS,
         )
 
     def extract(self, document: Document) -> list[Quote]:
@@ -80,15 +94,8 @@ class ClaudeExtractor:
         turns = list(turns_of(document, window))
         if not any(turn.is_customer for turn in turns):
             return []
-        prompt = Prompt(
-            name=self._prompt.name,
-            version=self._prompt.version,
-            instructions=self._prompt.instructions,
-            material=material(document, turns),
-            max_tokens=MAX_ANSWER_TOKENS,
-        )
         try:
-            answer = self._text_model.answer(prompt, FoundSignals)
+            answer = self._text_model.answer(self._question(document, turns), FoundSignals)
         except ModelFault as fault:
             if fault.kind != "truncated" or window.end - window.start < _LEAST_WINDOW:
                 raise
