@@ -149,7 +149,8 @@ def test_two_runs_share_the_records(database: Database, workspace: str) -> None:
 
 def test_the_claim_of_a_dead_worker_runs_out(database: Database, workspace: str) -> None:
     with database.begin() as connection:
-        outcomes.synchronise(connection, workspace, "signals", {"a": "1"}, max_attempts=3)
+        wanted = {record: one.fingerprint for record, one in _by(a="1").items()}
+        outcomes.synchronise(connection, workspace, "signals", wanted, max_attempts=3)
         assert outcomes.claim(connection, workspace, "signals", "dead", 5, 600) == ["a"]
     do = Recorder()
     assert _run(database, workspace, {"a": "1"}, do).done == 0  # somebody else may still be at it

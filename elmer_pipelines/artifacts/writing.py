@@ -75,7 +75,7 @@ def wanted_artifacts(
     return Wanted(prompt, cases, texts, paths, wanted)
 
 
-def questions(wanted: Wanted, project_ids: Iterable[str]) -> list[Prompt]:
+def prompts_of(wanted: Wanted, project_ids: Iterable[str]) -> list[Prompt]:
     """What a model is asked for these projects; a project without evidence needs none."""
     cases = (wanted.cases[one] for one in project_ids)
     return [generated.request(case, wanted.prompt) for case in cases if case.evidence]

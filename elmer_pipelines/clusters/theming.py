@@ -77,7 +77,7 @@ def _by_members(clusters: dict[str, ClusterTexts], model: TextModel) -> dict[str
     }
 
 
-def questions(clusters: dict[str, ClusterTexts]) -> dict[str, Prompt]:
+def prompts_of(clusters: dict[str, ClusterTexts]) -> dict[str, Prompt]:
     """What a model is asked about each cluster, seen beside its nearest siblings."""
     local = local_themes(list(clusters.values()))
     near = nearest_siblings(list(clusters.values()))
@@ -149,7 +149,7 @@ def _by_model(
 ) -> StepResult:
     """One call a cluster."""
     local = local_themes(list(wanted.clusters.values()))
-    prompts = questions(wanted.clusters)
+    prompts = prompts_of(wanted.clusters)
 
     def name(cluster_id: str) -> Callable[[Connection], None]:
         answer = model.answer(prompts[cluster_id], ThemeAnswer)

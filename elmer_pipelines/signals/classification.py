@@ -209,7 +209,7 @@ def decide(judge: Judge, candidate: Candidate) -> Classification:
     return _verified(judge, judge.text_model, candidate)
 
 
-def questions(judge: Judge, candidates: Sequence[Candidate]) -> list[Prompt]:
+def prompts_of(judge: Judge, candidates: Sequence[Candidate]) -> list[Prompt]:
     """What the model has to be asked about these signals: nothing about those that similarity decides."""
     scale = judge.scale
     open_ones = (

@@ -69,12 +69,12 @@ class ClaudeExtractor:
             rendering=labelled(_RENDERING),
         )
 
-    def questions(self, document: Document) -> list[Prompt]:
-        """What `extract` asks first about a document; a window whose answer is cut off is asked in halves after."""
+    def prompts(self, document: Document) -> list[Prompt]:
+        """What `extract` asks first, window by window; an answer that is cut off leads to more."""
         asked = (list(turns_of(document, window)) for window in windows(document, self._max_chars, self._overlap))
-        return [self._question(document, turns) for turns in asked if any(turn.is_customer for turn in turns)]
+        return [self._asking(document, turns) for turns in asked if _speaks(turns)]
 
-    def _question(self, document: Document, turns: list[Segment]) -> Prompt:
+    def _asking(self, document: Document, turns: list[Segment]) -> Prompt:
         return Prompt(
             name=self._prompt.name,
             version=self._prompt.version,
@@ -92,16 +92,21 @@ class ClaudeExtractor:
 
     def _of_window(self, document: Document, window: Window) -> list[Quote]:
         turns = list(turns_of(document, window))
-        if not any(turn.is_customer for turn in turns):
+        if not _speaks(turns):
             return []
         try:
-            answer = self._text_model.answer(self._question(document, turns), FoundSignals)
+            answer = self._text_model.answer(self._asking(document, turns), FoundSignals)
         except ModelFault as fault:
             if fault.kind != "truncated" or window.end - window.start < _LEAST_WINDOW:
                 raise
             parts = _smaller(document, window, turns)
             return [quote for part in parts for quote in self._of_window(document, part)]
         return [_as_quote(signal, document, window, turns) for signal in answer.signals]
+
+
+def _speaks(turns: list[Segment]) -> bool:
+    """Whether a customer says anything: windows of ours alone are not asked about."""
+    return any(turn.is_customer for turn in turns)
 
 
 def turns_of(document: Document, window: Window) -> Iterator[Segment]:
