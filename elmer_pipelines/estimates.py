@@ -5,6 +5,7 @@ What is to be done is in `planning.py`, what a model would be asked for it in `d
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,11 +77,11 @@ def of_records(
 
 
 def of_coming(
-    connection: Connection, workspace_id: str, step: str, demand: Demand, records: int, source_bytes: int
+    connection: Connection, workspace_id: str, step: str, demand: Demand, records: int, characters: int
 ) -> Estimate:
-    """The most that records which are not there yet may come to: each one call, none of them stored.
+    """What records that are not there yet may come to, no answer being stored: each a call, or as many as so far.
 
-    `source_bytes` are those of the files that signals would be found in; they count as characters.
+    `characters` are those of the documents that signals would be found in.
     """
     if not records or demand.model is None:
         return Estimate(records)
@@ -92,12 +93,16 @@ def of_coming(
         return _priced(
             connection, step, demand, records, asked, input_tokens, past, [f"{_SIGNAL_TOKENS} tokens a text"]
         )
-    first, assumed = _FIRST_CALL[step][0], []
-    each = past.input_tokens if past.input_tokens is not None and not source_bytes else first
-    if past.input_tokens is None or source_bytes:
-        assumed.append(f"{first:,} tokens a call" + (" and the size of the files" if source_bytes else ""))
-    input_tokens = round(records * each) + -(-source_bytes // CHARS_PER_TOKEN)
-    return _priced(connection, step, demand, records, Asked(records), input_tokens, past, assumed)
+    assumed: list[str] = []
+    calls = records
+    if past.calls_per_record is not None and past.calls_per_record < 1:
+        calls = math.ceil(records * past.calls_per_record)
+        assumed.append(f"a call for {past.calls_per_record:.0%} of the records, as so far")
+    each = float(_FIRST_CALL[step][0]) if past.input_tokens is None or characters else past.input_tokens
+    if past.input_tokens is None or characters:
+        assumed.append(f"{each:,.0f} tokens a call" + (" and the documents' own" if characters else ""))
+    input_tokens = round(calls * each) + -(-characters // CHARS_PER_TOKEN)
+    return _priced(connection, step, demand, records, Asked(calls), input_tokens, past, assumed)
 
 
 def total(estimates: Sequence[Estimate]) -> Estimate:

@@ -17,14 +17,13 @@ from sqlalchemy import text
 from elmer_pipelines import estimates
 from elmer_pipelines.demand import demand
 from elmer_pipelines.determinants import differences, why
-from elmer_pipelines.documents.sources import list_sources
+from elmer_pipelines.documents.ingest import measure
 from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.pipeline import STEPS
 from elmer_pipelines.store import clusters as cluster_store
 from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import outcomes
 from elmer_pipelines.store import projects as project_store
-from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.work import MAX_ATTEMPTS, WHOLE
 
 if TYPE_CHECKING:
@@ -40,7 +39,8 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.outcomes import Outcome
 
 NEW, UNFINISHED, RETRY, WAITING = "new", "not finished", "retry", "waits for a batch"
-_SIGNALS_A_DOCUMENT = 5.0  # until the workspace has some
+_CHARACTERS_A_SIGNAL = 100  # until the workspace has some: as if every sentence were one
+_MOST_BYTES = 20 << 20  # of files that are read to plan; the others are taken to be like them
 _TERM = re.compile(r"(?P<before>\d*\+)?(?P<step>[a-z_]+)(?P<after>\+\d*)?")
 
 # Which steps a step reads from, as the assets declare it (a test holds the two equal).
@@ -202,7 +202,7 @@ class _Looked:
                 rows = outcomes.rows(connection, workspace_id, step)
                 self._standing[step] = standing(dict(wanted.determinants), rows)
         self._coming = dict.fromkeys(STEPS, 0)
-        self._bytes = 0
+        self._characters = 0  # of the documents that the files to be read will give
         for step in STEPS:
             if step in steps and self._moving_before(step):
                 self._coming[step] = self._most_coming(step)
@@ -213,10 +213,8 @@ class _Looked:
         todo = sorted(found.to_do)
         paid = [one for one in todo if found.to_do[one] != WAITING]
         now = estimates.of_records(self._connection, self._workspace_id, step, wanted, paid)
-        source_bytes = self._bytes if step == "signals" else 0
-        later = estimates.of_coming(
-            self._connection, self._workspace_id, step, wanted, self._coming[step], source_bytes
-        )
+        characters = self._characters if step == "signals" else 0
+        later = estimates.of_coming(self._connection, self._workspace_id, step, wanted, self._coming[step], characters)
         return StepPlan(
             step,
             dict(Counter(found.to_do[one] for one in todo).most_common()),
@@ -256,19 +254,25 @@ class _Looked:
         return max(0, number - len(self._standing[step].to_do))
 
     def _documents_coming(self) -> int:
-        """The documents of the files to be read: as many as each had, one where it is new."""
+        """The new and changed documents of the files to be read, which are read for this, the largest apart."""
         files = set(self._standing["documents"].to_do)
-        root = self._pipeline.root(self._workspace_id)
-        self._bytes = sum(one.size for one in list_sources(root) if one.path in files)
-        had = Counter(row["source_path"] for row in document_store.listing(self._connection, self._workspace_id))
-        return sum(had.get(path, 1) for path in files)
+        if not files:
+            return 0
+        known = set(document_store.content_hashes(self._connection, self._workspace_id).values())
+        found = measure(self._pipeline.root(self._workspace_id), files, known, _MOST_BYTES)
+        share = found.bytes / found.read_bytes if found.read_bytes else 1.0
+        self._characters = math.ceil(found.characters * share) or (0 if found.read_bytes else found.bytes)
+        return math.ceil(found.documents * share) or (0 if found.read_bytes else len(files))
 
     def _signals_coming(self) -> int:
-        documents = len(self._standing["signals"].to_do) + self._coming["signals"]
-        live = len(signal_store.live_texts(self._connection, self._workspace_id))
-        of = len(self._demands["signals"].determinants)
-        each = live / of if live else _SIGNALS_A_DOCUMENT
-        return math.ceil(documents * each)
+        """As many to a character as the documents gave so far."""
+        there = document_store.listing(self._connection, self._workspace_id)
+        again = self._standing["signals"].to_do
+        characters: int = self._characters + sum(one["characters"] for one in there if one["id"] in again)
+        extracted = [one for one in there if one["id"] not in again] or there
+        of = sum(int(one["characters"]) for one in extracted)
+        signals = sum(int(one["signals"]) for one in extracted)
+        return math.ceil(characters * signals / of if signals else characters / _CHARACTERS_A_SIGNAL)
 
     def _clusters_coming(self) -> int:
         if WHOLE in self._demands["cluster_themes"].determinants:

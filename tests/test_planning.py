@@ -103,8 +103,8 @@ def test_before_the_first_run_all_is_new_or_after_upstream(served: Pipeline, wor
     plans = plan(served, workspace)
     assert of(plans, "documents").reasons == {"new": 2}
     signals = of(plans, "signals")
-    assert (signals.to_do, signals.after, signals.later.records, signals.later.calls) == (0, ("documents",), 2, 2)
-    assert signals.later.input_tokens > len(INTERVIEW + TICKETS) // 3
+    assert (signals.to_do, signals.after, signals.later.records, signals.later.calls) == (0, ("documents",), 7, 7)
+    assert signals.later.input_tokens > len(INTERVIEW) // 3
     assert of(plans, "prds").later.records >= 1
     _, later = totals(plans)
     assert later.cost_usd is not None and later.cost_usd > 0
@@ -151,6 +151,15 @@ def test_reasons_are_told_by_what_changed(
     assert of(plans, "initiatives").reasons == {"settings changed": 1}
     assert of(plans, "documents").to_do == of(plans, "projects").to_do == 0
     assert of(plans, "signal_clusters").after == ("signal_embeddings",)
+
+
+def test_of_a_changed_table_only_the_changed_rows_come(alone: Pipeline, workspace: str, folder: Path) -> None:
+    refresh(alone, workspace)
+    (folder / "tickets.csv").write_text(TICKETS + "7,The new week view hides my jobs,2026-06-11\n")
+    plans = plan(alone, workspace)
+    assert of(plans, "documents").reasons == {"content changed": 1}
+    assert of(plans, "signals").later.records == 1
+    assert of(plans, "signal_embeddings").later.records == 1
 
 
 def test_failures_are_to_be_retried_or_left_to_a_person(

@@ -33,9 +33,9 @@ def show_plan(plans: Sequence[StepPlan]) -> None:
     if paid:
         out.print(f"Now: {_spent(now)}.")
         if later.calls:
-            out.print(f"After that, at the most: {_spent(later)}. Less, wherever results come out the same.")
+            out.print(f"After that, up to about: {_spent(later)}. Less, wherever results come out the same.")
     else:
-        out.print("No model of a service is used: it costs nothing.")
+        out.print("Nothing would be sent to a model's service: it costs nothing.")
     for one in busy:
         for when, found in (("now", one.now), ("after upstream", one.later)):
             if found.assumed:

@@ -24,7 +24,7 @@ from elmer_pipelines.store import outcomes
 from elmer_pipelines.work import WHOLE, one_by_one, work_through, work_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -98,6 +98,41 @@ def wanted_documents(database: Database, workspace_id: str, root: str) -> dict[s
     with database.begin() as connection:
         known = store.known_files(connection, workspace_id)
     return _wanted({path: sha256 for path, sha256, _ in _hashes(root, listing, known, options)}, options)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is in some files: how many bytes in all and in those that were read, and of these the documents that are
+    new or changed, with their characters."""
+
+    bytes: int
+    read_bytes: int
+    documents: int
+    characters: int
+
+
+def measure(root: str, paths: Collection[str], known: Collection[str], most_bytes: int) -> Measured:
+    """Read files of the folder, in order of size until `most_bytes` are used up, only to count what is in them.
+
+    `known` are the content hashes of documents that are there already. A file that can't be read holds nothing.
+    Raises WorkspaceError.
+    """
+    options = ReadingOptions.of(read_workspace_file(root))
+    sources = sorted((one for one in list_sources(root) if one.path in paths), key=lambda one: (one.size, one.path))
+    read_bytes = documents = characters = 0
+    with Reader(options) as reader:
+        for source in sources:
+            if read_bytes + source.size > most_bytes:
+                break
+            read_bytes += source.size
+            try:
+                read = reader.read(source.path, fetch(root, source, options.max_bytes))
+            except UnreadableDocument:
+                continue  # the run will say so, and it becomes no document
+            found = [one for one in read if one.content_hash not in known]
+            documents += len(found)
+            characters += sum(len(one.text) for one in found)
+    return Measured(sum(one.size for one in sources), read_bytes, documents, characters)
 
 
 def _wanted(hashes: Mapping[str, str], options: ReadingOptions) -> dict[str, Determinants]:

@@ -83,21 +83,28 @@ def answered(connection: Connection, workspace_id: str, fingerprints: Sequence[s
 
 @dataclass(frozen=True)
 class History:
-    """What the calls of a step to a model came to so far: means per call, and seconds per input; None: no call yet."""
+    """What the calls of a step to a model came to so far: means per call, and seconds per input; None: no call yet.
+
+    `calls` are the newest 1,000 at most; `calls_per_record` is over all records that are done.
+    """
 
     calls: int
     input_tokens: float | None
     output_tokens: float | None
     latency_s: float | None
     seconds_per_input: float | None
+    calls_per_record: float | None
 
 
 def history(connection: Connection, workspace_id: str, step: str, model: str) -> History:
-    """The calls that were answered, newest 1,000."""
+    """How the step's calls to the model went."""
     row = connection.execute(
         text(
             "SELECT count(*), avg(input_tokens + cache_read_tokens + cache_write_tokens), avg(output_tokens), "
-            "avg(latency_s), sum(latency_s) / nullif(sum(inputs), 0) FROM (SELECT * FROM elmer.model_calls "
+            "avg(latency_s), sum(latency_s) / nullif(sum(inputs), 0), "
+            "(SELECT count(*) FROM elmer.model_calls WHERE workspace_id = :w AND step = :s AND model = :m) "
+            "/ nullif((SELECT count(*) FROM elmer.outcomes WHERE workspace_id = :w AND step = :s "
+            "AND state = 'done'), 0)::float FROM (SELECT * FROM elmer.model_calls "
             "WHERE workspace_id = :w AND step = :s AND model = :m AND outcome = 'ok' ORDER BY id DESC LIMIT 1000) c"
         ),
         {"w": workspace_id, "s": step, "m": model},

@@ -91,8 +91,7 @@ def test_a_column_without_a_meaning_is_an_error() -> None:
 def test_loading_the_code_location_opens_nothing() -> None:
     """With a database that can't be reached and no home, and without loading what only steps need."""
     script = (
-        "import sys; from elmer_pipelines import planning
-from elmer_pipelines.definitions import defs; whole = defs();"
+        "import sys; from elmer_pipelines.definitions import defs; whole = defs();"
         "assert len(list(whole.resolve_all_asset_specs())) == 14;"
         "heavy = {'pandas', 'sklearn', 'matplotlib', 'anthropic', 'openai', 'wordllama'} & set(sys.modules);"
         "assert not heavy, heavy"
