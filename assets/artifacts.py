@@ -8,7 +8,7 @@ from elmer_pipelines.steps import StepResult
 
 @table_asset(
     "artifacts",
-    deps=["initiatives", "projects"],
+    deps=["initiatives", "projects", "duplicate_signals"],
     pool="anthropic",
     checks=[citations_of("research_brief"), FAILURE_RATE],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -87,15 +87,13 @@ def quote(found: Mapping[str, Any]) -> Panel:
     words.append(found["before"], style="dim")
     words.append(found["verbatim"], style="bold yellow")
     words.append(found["after"], style="dim")
-    where = f"{found['document']['address']} · {place(found)}"
+    where = Text(f"\n{found['document']['address']} · {place(found)}", style="cyan")
     marks = [found["severity"], found["frequency"], found["segment"]]
     facts = " · ".join(str(mark) for mark in marks if mark)
     return Panel(
-        words,
+        Group(words, where),
         title=escape(f"{found['id']}" + (f" · {facts}" if facts else "")),
-        subtitle=escape(where),
         title_align="left",
-        subtitle_align="left",
         border_style=SEVERITY_STYLE.get(found["severity"] or "none", "dim"),
     )
 

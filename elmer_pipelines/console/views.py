@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -66,19 +67,20 @@ def show_trace(found: Mapping[str, Any]) -> None:
 
 
 def _show_citations(citations: Sequence[Mapping[str, Any]], quotes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Each cited sentence with its quotes; a quote is shown where it is cited first."""
     shown: set[str] = set()
-    sentence = None
-    for one in citations:
-        if one["sentence"] != sentence:
-            sentence = one["sentence"]
-            out.print(Text.assemble("\n", ("▸ ", "bold"), sentence))
-        if one["signal_id"] in quotes and one["signal_id"] not in shown:
-            out.print(terminal.quote(quotes[one["signal_id"]]))
-            shown.add(one["signal_id"])
-        elif one["signal_id"] not in quotes:
-            out.print(Text(f"  {one['signal_id']}: not a signal of this project", style="bold red"))
-        else:
-            out.print(Text(f"  {one['signal_id']}: shown above", style="dim"))
+    for sentence, cited in groupby(citations, key=lambda one: str(one["sentence"])):
+        ids = [one["signal_id"] for one in cited]
+        out.print(Text.assemble("\n", ("▸ ", "bold"), sentence))
+        for signal_id in ids:
+            if signal_id not in quotes:
+                out.print(Text(f"  {signal_id}: not a signal of this project", style="bold red"))
+            elif signal_id not in shown:
+                out.print(terminal.quote(quotes[signal_id]))
+        again = [one for one in ids if one in shown]
+        if again:
+            out.print(Text(f"  shown above: {', '.join(again)}", style="dim"))
+        shown.update(ids)
 
 
 def show_doctor(findings: Sequence[Finding]) -> None:
