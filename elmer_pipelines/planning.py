@@ -57,7 +57,7 @@ UPSTREAM: dict[str, tuple[str, ...]] = {
     "project_embeddings": ("projects",),
     "signal_classifications": ("signal_embeddings", "project_embeddings"),
     "initiatives": ("cluster_themes", "signal_classifications"),
-    "research_briefs": ("initiatives", "projects"),
+    "research_briefs": ("initiatives", "projects", "duplicate_signals"),
     "prds": ("research_briefs",),
 }
 
