@@ -213,6 +213,50 @@ def export(
         write(bench.export(what), form, output)
 
 
+@app.command("plan", rich_help_panel=_OPERATE)
+def plan_run(
+    workspace: WorkspaceOption = None,
+    select: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--select", "-s", metavar="ASSETS", help='Only these, e.g. "signals", "signal_clusters+" or "+prds".'
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a run would do and why, with calls, tokens, dollars and minutes. Nothing is spent or changed."""
+    with _open(workspace) as bench:
+        found = bench.plan(select)
+    if as_json:
+        _print_json([one.as_json() for one in found])
+        return
+    from elmer_pipelines.console.plans import show_plan
+
+    show_plan(found)
+
+
+@app.command(rich_help_panel=_OPERATE)
+def explain(
+    record_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="D-… document, S-… signal, C-… cluster, P-… project, A-… artifact, or a file's path."
+        ),
+    ],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why a record is fresh or stale: what it was last made of, by which run, and what is different now."""
+    with _open(workspace) as bench:
+        found = bench.explain(record_id)
+    if as_json:
+        _print_json(found.as_json())
+        return
+    from elmer_pipelines.console.plans import show_explanation
+
+    show_explanation(found)
+
+
 @app.command(rich_help_panel=_OPERATE)
 def failures(
     workspace: WorkspaceOption = None,

@@ -1,7 +1,7 @@
 """How a step works through its records: what is pending, who has claimed it, what came of it (I3, I8).
 
-A step says which records it wants and what determines each (a fingerprint); only those whose fingerprint is missing or
-different are worked. Records are claimed with a lease, so two runs share them; one that fails does not stop the others.
+A step says which records it wants and what determines each; only those whose fingerprint is missing or different are
+worked. Records are claimed with a lease, so two runs share them; one that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from elmer_pipelines.determinants import Determinants
     from elmer_pipelines.store.database import Database
 
 LEASE_SECONDS = 120
 _RENEW_SECONDS = LEASE_SECONDS / 4
 _MANY = 1_000  # pending records from which on the planner needs new statistics
 _log = logging.getLogger(__name__)
+WHOLE = "all"  # the one record of a step that looks at the whole workspace at once
 MAX_ATTEMPTS = 3  # a retryable failure is tried again by the next runs, this often in all
 
 
@@ -93,7 +95,7 @@ def work_through(
     database: Database,
     workspace_id: str,
     step: str,
-    wanted: Mapping[str, str],
+    wanted: Mapping[str, Determinants],
     work_on: Callable[[Sequence[str]], list[Finished]],
     *,
     chunk: int = 1,
@@ -102,12 +104,13 @@ def work_through(
 ) -> StepResult:
     """Work every pending record of the step, in chunks, on `workers` threads; returns what came of it.
 
-    `wanted` maps each record to its fingerprint; outcomes of records no longer wanted are forgotten. What `work_on`
+    `wanted` maps each record to what determines it; outcomes of records no longer wanted are forgotten. What `work_on`
     returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
     that run out after LEASE_SECONDS. Raises only what concerns the whole step: the database, or the interpreter.
     """
     with database.begin() as connection:
-        outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
+        fingerprints = {record: one.fingerprint for record, one in wanted.items()}
+        outcomes.synchronise(connection, workspace_id, step, fingerprints, max_attempts=MAX_ATTEMPTS)
         pending = outcomes.count_pending(connection, workspace_id, step)
     result = StepResult(step, pending=pending)
     report_progress(step, 0, pending)
@@ -116,7 +119,7 @@ def work_through(
     if pending:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         with _Lease(database, workspace_id, step, owner):
-            _drain(database, workspace_id, step, work_on, result, owner, chunk, workers, run_id)
+            _drain(database, workspace_id, step, wanted, work_on, result, owner, chunk, workers, run_id)
     if result.done > _MANY:
         database.analyse()
     return result
@@ -126,6 +129,7 @@ def _drain(
     database: Database,
     workspace_id: str,
     step: str,
+    wanted: Mapping[str, Determinants],
     work_on: Callable[[Sequence[str]], list[Finished]],
     result: StepResult,
     owner: str,
@@ -149,7 +153,7 @@ def _drain(
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     records = running.pop(future)
-                    _save(database, workspace_id, step, _finished(future, records), result, owner, run_id)
+                    _save(database, workspace_id, step, wanted, _finished(future, records), result, owner, run_id)
         finally:
             with database.begin() as connection:
                 outcomes.release(connection, workspace_id, step, owner)
@@ -167,6 +171,7 @@ def _save(
     database: Database,
     workspace_id: str,
     step: str,
+    wanted: Mapping[str, Determinants],
     finished: list[Finished],
     result: StepResult,
     owner: str,
@@ -176,16 +181,16 @@ def _save(
     try:
         with database.begin() as connection:
             for one in finished:
-                _save_one(connection, workspace_id, step, one, owner, run_id)
+                _save_one(connection, workspace_id, step, wanted, one, owner, run_id)
     except Exception as error:
         if len(finished) == 1:
             if finished[0].error is not None:
                 raise
             failed = [Finished(finished[0].record_id, error=as_record_error(error))]
-            _save(database, workspace_id, step, failed, result, owner, run_id)
+            _save(database, workspace_id, step, wanted, failed, result, owner, run_id)
             return
         for one in finished:
-            _save(database, workspace_id, step, [one], result, owner, run_id)
+            _save(database, workspace_id, step, wanted, [one], result, owner, run_id)
         return
     result.failed += sum(one.error is not None for one in finished)
     result.done += sum(one.error is None for one in finished)
@@ -193,7 +198,13 @@ def _save(
 
 
 def _save_one(
-    connection: Connection, workspace_id: str, step: str, one: Finished, owner: str, run_id: str | None
+    connection: Connection,
+    workspace_id: str,
+    step: str,
+    wanted: Mapping[str, Determinants],
+    one: Finished,
+    owner: str,
+    run_id: str | None,
 ) -> None:
     if not outcomes.still_ours(connection, workspace_id, step, one.record_id, owner):
         return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
@@ -202,7 +213,7 @@ def _save_one(
         return
     if one.save is not None:
         one.save(connection)
-    outcomes.finish(connection, workspace_id, step, one.record_id, run_id)
+    outcomes.finish(connection, workspace_id, step, one.record_id, run_id, wanted[one.record_id].as_json())
 
 
 class _Lease:
@@ -233,7 +244,7 @@ def work_whole(
     database: Database,
     workspace_id: str,
     step: str,
-    determined_by: str,
+    determined_by: Determinants,
     do: Callable[[Connection], StepResult],
     *,
     run_id: str | None = None,
@@ -243,12 +254,14 @@ def work_whole(
     One at a time per workspace and step, in one transaction with its outcome: a second run waits, then finds it done.
     """
     with database.locked(f"{workspace_id}:{step}") as connection:
-        outcomes.synchronise(connection, workspace_id, step, {"all": determined_by}, max_attempts=MAX_ATTEMPTS)
+        outcomes.synchronise(
+            connection, workspace_id, step, {WHOLE: determined_by.fingerprint}, max_attempts=MAX_ATTEMPTS
+        )
         if not outcomes.count_pending(connection, workspace_id, step):
             return StepResult(step)
         report_progress(step, 0, 1)
         result = do(connection)
-        outcomes.finish(connection, workspace_id, step, "all", run_id)
+        outcomes.finish(connection, workspace_id, step, WHOLE, run_id, determined_by.as_json())
     result.pending = result.done = 1
     report_progress(step, 1, 1)
     return result

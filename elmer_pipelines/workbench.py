@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from elmer_pipelines.documents.workspace_file import read_workspace_file, write_starter
 from elmer_pipelines.errors import NotFoundError, WorkspaceError
+from elmer_pipelines.explaining import Explanation, explain
 from elmer_pipelines.installation import open_database
 from elmer_pipelines.pipeline import STEPS, Pipeline
+from elmer_pipelines.planning import StepPlan, plan
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
 from elmer_pipelines.store import artifacts as artifact_store
 from elmer_pipelines.store import clusters as cluster_store
@@ -150,6 +152,17 @@ class Workbench:
             raise ValueError(f"can't export {what!r}; there are {', '.join(EXPORTS)}")
         frame: pd.DataFrame = getattr(self, what)()
         return frame
+
+    def plan(self, select: str | None = None) -> list[StepPlan]:
+        """What a run (of all steps, or of a selection) would do, why, and what it would cost; nothing is spent.
+
+        Raises SettingsError for a selection that is not understood.
+        """
+        return plan(self.pipeline, self.workspace_id, select)
+
+    def explain(self, record_id: str) -> Explanation:
+        """Why what hangs on a record, by its id or a source file's path, is fresh or stale. Raises NotFoundError."""
+        return explain(self.pipeline, self.workspace_id, record_id)
 
     def failures(self, step: str | None = None) -> pd.DataFrame:
         """Records that failed: step, record_id, error_kind, message, next_step, retryable, attempts, updated_at."""

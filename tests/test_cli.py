@@ -80,6 +80,24 @@ def test_failures_say_why_and_what_next(elmer: Elmer) -> None:
     assert len(json.loads(elmer("failures", "--json"))) == 1
 
 
+def test_plan_says_what_a_run_would_do(elmer: Elmer) -> None:
+    plans = {one["step"]: one for one in json.loads(elmer("plan", "--json"))}
+    assert (plans["documents"]["to_do"], plans["documents"]["failed"], plans["documents"]["fresh"]) == (0, 1, 1)
+    assert "1 failed, left to you" in elmer("plan")
+    assert "Everything is fresh" in elmer("plan", "--select", "signals+")
+    elmer("plan", "--select", "signal", code=2)
+    assert "selects no assets" in elmer.said
+
+
+def test_explain_says_why_a_record_is_as_it_is(elmer: Elmer) -> None:
+    (step,) = json.loads(elmer("explain", "broken.pdf", "--json"))["steps"]
+    assert (step["step"], step["verdict"], step["error_kind"]) == ("documents", "failed", "broken")
+    shown = elmer("explain", "tickets.csv")
+    assert "documents" in shown and "fresh" in shown
+    elmer("explain", "nothing.csv", code=2)
+    assert "no record" in elmer.said
+
+
 def test_search_then_trace_ends_at_the_words(elmer: Elmer) -> None:
     found = json.loads(elmer("search", "appointments twice", "--json"))
     assert "doubled all my appointments" in found[0]["verbatim"]

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from elmer_pipelines import work
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.errors import RecordError
 from elmer_pipelines.steps import StepResult, listening
 from elmer_pipelines.store import outcomes
@@ -33,8 +34,13 @@ class Recorder:
         return lambda _: self.saved.update([record])
 
 
+def _by(**contents: str) -> dict[str, Determinants]:
+    """What determines each record: here only its content."""
+    return {record: Determinants.of(content=content) for record, content in contents.items()}
+
+
 def _run(database: Database, workspace: str, wanted: dict[str, str], do: Recorder, **options: int) -> StepResult:
-    return work.work_through(database, workspace, "signals", wanted, work.one_by_one(do), **options)
+    return work.work_through(database, workspace, "signals", _by(**wanted), work.one_by_one(do), **options)
 
 
 def _state(database: Database, workspace: str, record: str) -> dict[str, object]:
@@ -53,6 +59,22 @@ def test_only_what_is_new_or_changed_is_worked(database: Database, workspace: st
     assert do.saved == {"a": 1, "b": 2, "c": 1}
     assert (second.pending, second.done, second.failed) == (2, 2, 0)
     assert _run(database, workspace, {"a": "1", "b": "2", "c": "1"}, do).pending == 0
+
+
+def test_what_determined_a_record_is_that_of_its_last_success(database: Database, workspace: str) -> None:
+    """Whatever is tried since: a record that fails in its new form is stale against what it was made of."""
+
+    def run(prompt: str, do: Recorder) -> None:
+        wanted = {"a": Determinants.of(prompt=labelled(prompt, prompt))}
+        work.work_through(database, workspace, "signals", wanted, work.one_by_one(do))
+
+    run("p v1", Recorder())
+    done = _state(database, workspace, "a")["determined_by"]
+    run("p v2", Recorder({"a": RecordError("broken", "no", next_step="mend")}))
+    failed = _state(database, workspace, "a")
+    assert (failed["state"], failed["determined_by"]) == ("failed", done)
+    run("p v3", Recorder())
+    assert _state(database, workspace, "a")["determined_by"] != done
 
 
 def test_a_record_no_longer_wanted_is_forgotten_and_worked_when_it_is_back(database: Database, workspace: str) -> None:
@@ -106,7 +128,7 @@ def test_a_record_that_cannot_be_saved_costs_only_itself(database: Database, wor
     def work_on(records: list[str]) -> list[work.Finished]:
         return [work.Finished(one, save=lambda c, one=one: save(one, c)) for one in records]
 
-    wanted = dict.fromkeys("abc", "1")
+    wanted = _by(a="1", b="1", c="1")
     result = work.work_through(database, workspace, "signals", wanted, work_on, chunk=3)  # type: ignore[arg-type]
     assert (result.done, result.failed) == (2, 1)
     assert _state(database, workspace, "b")["state"] == "failed"
@@ -127,7 +149,8 @@ def test_two_runs_share_the_records(database: Database, workspace: str) -> None:
 
 def test_the_claim_of_a_dead_worker_runs_out(database: Database, workspace: str) -> None:
     with database.begin() as connection:
-        outcomes.synchronise(connection, workspace, "signals", {"a": "1"}, max_attempts=3)
+        wanted = {record: one.fingerprint for record, one in _by(a="1").items()}
+        outcomes.synchronise(connection, workspace, "signals", wanted, max_attempts=3)
         assert outcomes.claim(connection, workspace, "signals", "dead", 5, 600) == ["a"]
     do = Recorder()
     assert _run(database, workspace, {"a": "1"}, do).done == 0  # somebody else may still be at it
@@ -144,7 +167,7 @@ def test_what_another_run_took_over_is_not_saved_twice(database: Database, works
             connection.execute(text("UPDATE elmer.outcomes SET claimed_by = 'other'"))
         return [work.Finished(one, save=lambda _: saved.append("ours")) for one in records]
 
-    work.work_through(database, workspace, "signals", {"a": "1"}, work_on)  # type: ignore[arg-type]
+    work.work_through(database, workspace, "signals", _by(a="1"), work_on)  # type: ignore[arg-type]
     assert saved == []
     assert _state(database, workspace, "a")["state"] == "pending"
 
@@ -154,7 +177,7 @@ def test_an_interrupted_run_gives_its_claims_back(database: Database, workspace:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        work.work_through(database, workspace, "signals", {"a": "1"}, stop)  # type: ignore[arg-type]
+        work.work_through(database, workspace, "signals", _by(a="1"), stop)  # type: ignore[arg-type]
     assert _run(database, workspace, {"a": "1"}, Recorder()).done == 1
 
 
@@ -165,8 +188,8 @@ def test_a_whole_step_is_done_once_for_what_determines_it(database: Database, wo
         done.append("x")
         return StepResult("signal_clusters")
 
-    for determined_by in ("1", "1", "2"):
-        work.work_whole(database, workspace, "signal_clusters", determined_by, do)
+    for content in ("1", "1", "2"):
+        work.work_whole(database, workspace, "signal_clusters", Determinants.of(content=content), do)
     assert len(done) == 2
 
 
@@ -176,7 +199,7 @@ def test_a_whole_step_that_breaks_leaves_nothing_behind(database: Database, work
         raise ValueError("half-way")
 
     with pytest.raises(ValueError, match="half-way"):
-        work.work_whole(database, workspace, "signal_clusters", "1", do)
+        work.work_whole(database, workspace, "signal_clusters", Determinants.of(content="1"), do)
     with database.begin() as connection:
         assert connection.execute(text("SELECT name FROM elmer.workspaces")).scalar_one() == "Acme"
         assert outcomes.counts(connection, workspace) == {}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from elmer_pipelines.determinants import Determinants
 from elmer_pipelines.documents.model import Segment
-from elmer_pipelines.ids import fingerprint
 from elmer_pipelines.store import artifacts as store
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ class Case:
     evidence: tuple[Evidence, ...]
     totals: Totals
 
-    def fingerprint(self) -> str:
-        """Changes when anything changes that an artifact could show."""
-        return fingerprint(
+    def determinants(self) -> Determinants:
+        """Everything that an artifact could show."""
+        return Determinants.of(
             project=[self.project.name, self.project.description, self.project.stage, self.project.origin],
             evidence=[_as_json(one) for one in self.evidence],
             totals=_as_json(self.totals),

@@ -44,15 +44,19 @@ class Draft(BaseModel):
     sections: list[Section] = Field(min_length=1)
 
 
+def request(case: Case, prompt: PromptFile) -> Prompt:
+    """What a model is asked for an artifact."""
+    return Prompt(
+        prompt.name, prompt.version, prompt.instructions, material(case), max_tokens=_MAX_TOKENS, effort="medium"
+    )
+
+
 def body(case: Case, prompt: PromptFile, model: TextModel, suffix: str) -> str:
     """The artifact's text above the evidence section. Raises ModelFault.
 
     Ids are rendered as the model gave them: whether each resolves is checked afterwards (I6).
     """
-    request = Prompt(
-        prompt.name, prompt.version, prompt.instructions, material(case), max_tokens=_MAX_TOKENS, effort="medium"
-    )
-    draft = model.answer(request, Draft)
+    draft = model.answer(request(case, prompt), Draft)
     notice = (
         f"_Written by {inline(model.model)} from {page.count(len(case.evidence), 'signal')}. "
         "`[S-…]` cites a signal; its words and their place are under Evidence._"

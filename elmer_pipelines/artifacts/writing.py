@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from elmer_pipelines.artifacts import citations, composed, files, generated, page
 from elmer_pipelines.artifacts.evidence import gather
 from elmer_pipelines.artifacts.grouping import group, vectors_of
-from elmer_pipelines.ids import fingerprint, stable_id
+from elmer_pipelines.determinants import Determinants, labelled
+from elmer_pipelines.ids import stable_id
 from elmer_pipelines.models.prompts import load_prompt
 from elmer_pipelines.store import artifacts as store
 from elmer_pipelines.store import outcomes
@@ -21,7 +22,7 @@ from elmer_pipelines.store.artifacts import Artifact
 from elmer_pipelines.work import one_by_one, work_through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
     from elmer_pipelines.artifacts.composed import Material
     from elmer_pipelines.artifacts.evidence import Case
+    from elmer_pipelines.determinants import Part
     from elmer_pipelines.models.prompts import PromptFile
-    from elmer_pipelines.models.protocols import TextModel
+    from elmer_pipelines.models.protocols import Prompt, TextModel
     from elmer_pipelines.steps import StepResult
     from elmer_pipelines.store.database import Database
 
@@ -50,6 +52,36 @@ class Kind:
     least_signals: int = 1
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """By project: what there is to write from, what determines the text, and, with the file's place, the record."""
+
+    prompt: PromptFile
+    cases: dict[str, Case]
+    texts: dict[str, Determinants]
+    paths: dict[str, str]
+    determinants: dict[str, Determinants]
+
+
+def wanted_artifacts(
+    connection: Connection, workspace_id: str, text_model: TextModel | None, folder: str, kind: Kind
+) -> Wanted:
+    """What determines the artifact of every project that gets one; another place alone makes no new version."""
+    prompt = load_prompt(_PROMPTS / kind.prompt)
+    cases = {one.project.id: one for one in _cases(connection, workspace_id, kind)}
+    folders = files.folder_names(project_store.names_ever(connection, workspace_id))
+    texts = {one: _determined_by(case, kind, prompt, text_model) for one, case in cases.items()}
+    paths = {one: files.path_of(folder, workspace_id, folders[one], kind.file_name) for one in texts}
+    wanted = {one: Determinants.of(**text.parts, file=labelled(paths[one])) for one, text in texts.items()}
+    return Wanted(prompt, cases, texts, paths, wanted)
+
+
+def prompts_of(wanted: Wanted, project_ids: Iterable[str]) -> list[Prompt]:
+    """What a model is asked for these projects; a project without evidence needs none."""
+    cases = (wanted.cases[one] for one in project_ids)
+    return [generated.request(case, wanted.prompt) for case in cases if case.evidence]
+
+
 def write_all(
     database: Database,
     workspace_id: str,
@@ -64,21 +96,19 @@ def write_all(
     A project that has one keeps it up to date even when it has fewer signals than the least now. Counts: projects,
     finals and drafts, and files by path in the table `artifacts`.
     """
-    prompt = load_prompt(_PROMPTS / kind.prompt)
     with database.begin() as connection:
-        cases = _cases(connection, workspace_id, kind)
-        folders = files.folder_names(project_store.names_ever(connection, workspace_id))
-    texts = {one.project.id: _determined_by(one, kind, prompt, text_model) for one in cases}
-    paths = {one: files.path_of(folder, workspace_id, folders[one], kind.file_name) for one in texts}
-    # Another place alone writes the file there, without a new version.
-    wanted = {one: fingerprint(text=text, path=paths[one]) for one, text in texts.items()}
-    by_id = {one.project.id: one for one in cases}
+        wanted = wanted_artifacts(connection, workspace_id, text_model, folder, kind)
 
     def do(one: str) -> Callable[[Connection], None]:
-        return _write(database, workspace_id, by_id[one], kind, prompt, text_model, paths[one], texts[one])
+        return _write(
+            database, workspace_id, wanted.cases[one], kind, wanted.prompt, text_model, wanted.paths[one],
+            wanted.texts[one].fingerprint,
+        )  # fmt: skip
 
     _forget_missing(database, workspace_id, kind)
-    result = work_through(database, workspace_id, kind.step, wanted, one_by_one(do), workers=4, run_id=run_id)
+    result = work_through(
+        database, workspace_id, kind.step, wanted.determinants, one_by_one(do), workers=4, run_id=run_id
+    )
     with database.begin() as connection:
         _remove_left_behind(connection, workspace_id, kind)
         _report(connection, workspace_id, kind, result)
@@ -88,9 +118,13 @@ def write_all(
 def _forget_missing(database: Database, workspace_id: str, kind: Kind) -> None:
     """A file that somebody deleted is written again, without a new version."""
     with database.begin() as connection:
-        known = store.listing(connection, workspace_id, kind.name)
-        gone = [one["project_id"] for one in known if one["file"] and not files.exists(one["file"])]
-        outcomes.forget(connection, workspace_id, kind.step, gone)
+        outcomes.forget(connection, workspace_id, kind.step, missing(connection, workspace_id, kind))
+
+
+def missing(connection: Connection, workspace_id: str, kind: Kind) -> list[str]:
+    """The projects whose artifact is not in the file where it was written."""
+    known = store.listing(connection, workspace_id, kind.name)
+    return [one["project_id"] for one in known if one["file"] and not files.exists(one["file"])]
 
 
 def _remove_left_behind(connection: Connection, workspace_id: str, kind: Kind) -> None:
@@ -116,9 +150,17 @@ def _least(kind: Kind, origin: str) -> int:
     return 1 if origin == "named" else kind.least_signals
 
 
-def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None) -> str:
-    by = [composed.WRITTEN_BY] if model is None else [model.model, prompt.instructions, generated.LAYOUT]
-    return fingerprint(kind=kind.name, case=case.fingerprint(), by=by)
+def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None) -> Determinants:
+    by: dict[str, Part] = {"kind": labelled(kind.name)}
+    if model is None:
+        by["model"] = labelled(composed.WRITTEN_BY)
+    else:
+        by |= {
+            "prompt": prompt.determinant,
+            "model": labelled(model.model),
+            "layout": labelled(generated.LAYOUT),
+        }
+    return Determinants.of(**case.determinants().parts, **by)
 
 
 def _write(

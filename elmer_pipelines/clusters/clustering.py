@@ -14,12 +14,12 @@ from elmer_pipelines.clusters.grouping import UNCLUSTERED, Grouping, group
 from elmer_pipelines.clusters.identity import match
 from elmer_pipelines.clusters.summary import Member as Voice
 from elmer_pipelines.clusters.summary import summarise
-from elmer_pipelines.ids import fingerprint
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.signals import duplicates
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import embeddings, signals
-from elmer_pipelines.work import work_whole
+from elmer_pipelines.work import WHOLE, work_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 
 _GROUPING_VERSION = 1  # raise when the same vectors would be grouped, matched or summed up otherwise
 _DUPLICATES_VERSION = 1
+
+
+def wanted_clusters(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> dict[str, Determinants]:
+    """What determines the grouping of the workspace's signals."""
+    rows = signals.for_clustering(connection, workspace_id)
+    return {WHOLE: _determined_by(connection, workspace_id, rows, embedder, _GROUPING_VERSION)}
+
+
+def wanted_duplicates(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> dict[str, Determinants]:
+    """What determines which of the workspace's signals say the same."""
+    rows = signals.for_clustering(connection, workspace_id)
+    return {WHOLE: _determined_by(connection, workspace_id, rows, embedder, _DUPLICATES_VERSION)}
 
 
 def cluster_signals(
@@ -54,10 +66,16 @@ def cluster_signals(
 
 def _determined_by(
     connection: Connection, workspace_id: str, rows: list[dict[str, Any]], embedder: EmbeddingModel, version: int
-) -> str:
+) -> Determinants:
     """Changes with the signals, with the model, and when vectors that were missing have come."""
     missing = embeddings.missing(connection, workspace_id, embedder.model, [row["text_hash"] for row in rows])
-    return fingerprint(signals=rows, model=embedder.model, missing=sorted(missing), version=version)
+    return Determinants.of(
+        signals=sorted([row["id"], row["text_hash"]] for row in rows),
+        weights=sorted(([row["id"], row["severity"], row["frequency"]] for row in rows), key=lambda row: row[0]),
+        model=labelled(embedder.model),
+        vectors=sorted(missing),
+        rules=labelled(version),
+    )
 
 
 def _with_vectors(

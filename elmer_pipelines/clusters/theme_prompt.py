@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from elmer_pipelines.clusters.themes import ClusterTexts
+    from elmer_pipelines.models.prompts import PromptFile
 
 SIBLINGS = 4
 MAX_QUOTE_CHARS = 400
@@ -43,12 +44,17 @@ class ThemeAnswer(BaseModel):
         return line
 
 
+def prompt_file() -> PromptFile:
+    """The instructions to name a cluster."""
+    return load_prompt(_PROMPT)
+
+
 def naming_prompt(cluster: ClusterTexts, theme: Theme, siblings: Sequence[tuple[ClusterTexts, Theme]]) -> Prompt:
     """What the model sees of one cluster: its quotes from typical to marginal, its terms, and up to four siblings.
 
     Customer text stands in escaped envelopes, each quote cut to 400 characters. `theme` is the local one.
     """
-    file = load_prompt(_PROMPT)
+    file = prompt_file()
     order = central_order(cluster)
     rows = order[:_TYPICAL_QUOTES] + order[_TYPICAL_QUOTES:][-_EDGE_QUOTES:]
     parts = [f"A cluster of {len(cluster.texts)} signals:", "<cluster>", envelope("terms", ", ".join(theme.terms))]

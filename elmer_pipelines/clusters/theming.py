@@ -5,17 +5,26 @@ How names and trends are worked out is in `themes.py`, `theme_prompt.py` and `tr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.clusters.theme_prompt import ThemeAnswer, named, naming_prompt, nearest_siblings, siblings_of
+from elmer_pipelines.clusters.theme_prompt import (
+    ThemeAnswer,
+    named,
+    naming_prompt,
+    nearest_siblings,
+    prompt_file,
+    siblings_of,
+)
 from elmer_pipelines.clusters.themes import ClusterTexts, Theme, local_themes, with_own_name
 from elmer_pipelines.clusters.trends import cluster_trends
-from elmer_pipelines.ids import fingerprint, text_hash
+from elmer_pipelines.determinants import Determinants, labelled
+from elmer_pipelines.ids import text_hash
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import embeddings, signals
-from elmer_pipelines.work import one_by_one, work_through, work_whole
+from elmer_pipelines.work import WHOLE, one_by_one, work_through, work_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +32,58 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from elmer_pipelines.models.protocols import EmbeddingModel, TextModel
+    from elmer_pipelines.models.protocols import EmbeddingModel, Prompt, TextModel
     from elmer_pipelines.store.database import Database
 
 _THEMES_VERSION = 1  # raise when the same members would be called otherwise
 _TRENDS_VERSION = 1
+_LOCAL = "local/terms"
 _CALLS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The clusters to be named, and what determines their names: each one's, or those of all at once."""
+
+    clusters: dict[str, ClusterTexts]
+    determinants: dict[str, Determinants]
+
+
+def wanted_themes(
+    connection: Connection, workspace_id: str, embedder: EmbeddingModel, text_model: TextModel | None
+) -> Wanted:
+    """What determines the names of the live clusters; without a model, what sets one apart depends on every other."""
+    clusters = _texts(connection, workspace_id, embedder)
+    if text_model is not None:
+        return Wanted(clusters, _by_members(clusters, text_model))
+    whole = Determinants.of(
+        members={one: sorted(cluster.signal_ids) for one, cluster in clusters.items()},
+        texts=sorted({text_hash(words) for cluster in clusters.values() for words in cluster.texts}),
+        vectors=labelled(embedder.model),
+        model=labelled(_LOCAL),
+        rules=labelled(_THEMES_VERSION),
+    )
+    return Wanted(clusters, {WHOLE: whole})
+
+
+def _by_members(clusters: dict[str, ClusterTexts], model: TextModel) -> dict[str, Determinants]:
+    """Siblings are shown to the model but not looked at here: only a change of its own members asks again."""
+    how = {
+        "prompt": prompt_file().determinant,
+        "model": labelled(model.model),
+        "rules": labelled(_THEMES_VERSION),
+    }
+    return {
+        one: Determinants.of(members=sorted(cluster.signal_ids), texts=sorted(cluster.texts), **how)
+        for one, cluster in clusters.items()
+    }
+
+
+def prompts_of(clusters: dict[str, ClusterTexts]) -> dict[str, Prompt]:
+    """What a model is asked about each cluster, seen beside its nearest siblings."""
+    local = local_themes(list(clusters.values()))
+    near = nearest_siblings(list(clusters.values()))
+    return {one: naming_prompt(clusters[one], local[one], siblings_of(one, clusters, local, near)) for one in clusters}
 
 
 def name_clusters(
@@ -44,11 +99,11 @@ def name_clusters(
     A name a person gave is kept beside it and is what is shown (I5).
     """
     with database.begin() as connection:
-        clusters = _texts(connection, workspace_id, embedder)
+        wanted = wanted_themes(connection, workspace_id, embedder, text_model)
     if text_model is None:
-        result = _locally(database, workspace_id, embedder.model, clusters, run_id)
+        result = _locally(database, workspace_id, wanted, run_id)
     else:
-        result = _by_model(database, workspace_id, clusters, text_model, run_id)
+        result = _by_model(database, workspace_id, wanted, text_model, run_id)
     with database.begin() as connection:
         live = store.live(connection, workspace_id)
     result.counts["named_by_people"] = sum(one["named_by_person"] for one in live)
@@ -76,54 +131,40 @@ def _texts(connection: Connection, workspace_id: str, embedder: EmbeddingModel) 
     return found
 
 
-def _locally(
-    database: Database, workspace_id: str, model: str, clusters: dict[str, ClusterTexts], run_id: str | None
-) -> StepResult:
-    """All at once: what sets a cluster apart depends on every other."""
-    members = {one: sorted(cluster.signal_ids) for one, cluster in clusters.items()}
-    texts = sorted({text_hash(words) for cluster in clusters.values() for words in cluster.texts})
-
+def _locally(database: Database, workspace_id: str, wanted: Wanted, run_id: str | None) -> StepResult:
     def do(connection: Connection) -> StepResult:
-        for cluster_id, theme in local_themes(list(clusters.values())).items():
-            _name(workspace_id, cluster_id, theme, "local/terms", connection)
+        for cluster_id, theme in local_themes(list(wanted.clusters.values())).items():
+            _name(workspace_id, cluster_id, theme, _LOCAL, connection)
         return StepResult("cluster_themes")
 
-    determined_by = fingerprint(members=members, texts=texts, vectors=model, by="local/terms", version=_THEMES_VERSION)
-    result = work_whole(database, workspace_id, "cluster_themes", determined_by, do, run_id=run_id)
-    result.counts["named_by"] = "local/terms"
+    result = work_whole(database, workspace_id, "cluster_themes", wanted.determinants[WHOLE], do, run_id=run_id)
+    result.counts["named_by"] = _LOCAL
     return result
 
 
 def _by_model(
     database: Database,
     workspace_id: str,
-    clusters: dict[str, ClusterTexts],
+    wanted: Wanted,
     model: TextModel,
     run_id: str | None,
 ) -> StepResult:
-    """One call a cluster, seen beside its nearest siblings; only a change of its own members asks again."""
-    local = local_themes(list(clusters.values()))
-    near = nearest_siblings(list(clusters.values()))
-    prompts = {
-        one: naming_prompt(clusters[one], local[one], siblings_of(one, clusters, local, near)) for one in clusters
-    }
-    wanted = {
-        one: fingerprint(
-            members=sorted(clusters[one].signal_ids),
-            texts=sorted(clusters[one].texts),
-            instructions=prompts[one].instructions,
-            model=model.model,
-            version=_THEMES_VERSION,
-        )
-        for one in clusters
-    }
+    """One call a cluster."""
+    local = local_themes(list(wanted.clusters.values()))
+    prompts = prompts_of(wanted.clusters)
 
     def name(cluster_id: str) -> Callable[[Connection], None]:
         answer = model.answer(prompts[cluster_id], ThemeAnswer)
         return partial(_save, workspace_id, cluster_id, named(answer, local[cluster_id]), model.model)
 
     result = work_through(
-        database, workspace_id, "cluster_themes", wanted, one_by_one(name), workers=_CALLS_AT_ONCE, run_id=run_id
+        database,
+        workspace_id,
+        "cluster_themes",
+        wanted.determinants,
+        one_by_one(name),
+        workers=_CALLS_AT_ONCE,
+        run_id=run_id,
     )
     result.counts["named_by"] = model.model
     return result
@@ -148,16 +189,28 @@ def _name(workspace_id: str, cluster_id: str, own: Theme, named_by: str, connect
     )
 
 
+def wanted_trends(connection: Connection, workspace_id: str) -> dict[str, Determinants]:
+    """What determines how the live clusters grow or fade."""
+    dated = signals.dated(connection, workspace_id)
+    return {
+        WHOLE: Determinants.of(
+            signals=[[signal_id, cluster, at.isoformat()] for signal_id, cluster, at in dated],
+            clusters=[one["id"] for one in store.live(connection, workspace_id)],
+            rules=labelled(_TRENDS_VERSION),
+        )
+    }
+
+
 def follow_trends(database: Database, workspace_id: str, *, run_id: str | None = None) -> StepResult:
     """Count every cluster's signals by week, and say whether its share grows, fades or is stable."""
     with database.begin() as connection:
         dated = signals.dated(connection, workspace_id)
         live = [one["id"] for one in store.live(connection, workspace_id)]
+        wanted = wanted_trends(connection, workspace_id)
     by_cluster: dict[str, list[datetime]] = {one: [] for one in live}
     for _, cluster, at in dated:
         if cluster in by_cluster:
             by_cluster[cluster].append(at)
-    facts = [[signal_id, cluster, at.isoformat()] for signal_id, cluster, at in dated]
 
     def do(connection: Connection) -> StepResult:
         found = cluster_trends(by_cluster, [at for _, _, at in dated])
@@ -173,8 +226,7 @@ def follow_trends(database: Database, workspace_id: str, *, run_id: str | None =
         store.replace_trends(connection, workspace_id, rows)
         return StepResult("cluster_trends")
 
-    determined_by = fingerprint(signals=facts, clusters=live, version=_TRENDS_VERSION)
-    result = work_whole(database, workspace_id, "cluster_trends", determined_by, do, run_id=run_id)
+    result = work_whole(database, workspace_id, "cluster_trends", wanted[WHOLE], do, run_id=run_id)
     result.counts["dated_signals"] = len(dated)
     with database.begin() as connection:
         verdicts = [one["trend"] for one in store.live(connection, workspace_id)]

@@ -10,21 +10,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.determinants import Determinants
 from elmer_pipelines.documents.folders import Folder
-from elmer_pipelines.documents.knowledge import read_knowledge
+from elmer_pipelines.documents.knowledge import KnowledgeText, read_knowledge
 from elmer_pipelines.documents.reading import Reader, ReadingOptions
 from elmer_pipelines.documents.sources import SourceFile, fetch, list_sources
 from elmer_pipelines.documents.workspace_file import FILE_NAME, read_workspace_file
 from elmer_pipelines.errors import UnreadableDocument, WorkspaceError
-from elmer_pipelines.ids import canonical_json, fingerprint, text_hash
+from elmer_pipelines.ids import canonical_json, text_hash
 from elmer_pipelines.steps import StepResult, report_progress
 from elmer_pipelines.store import documents as store
 from elmer_pipelines.store import knowledge as knowledge_store
 from elmer_pipelines.store import outcomes
-from elmer_pipelines.work import one_by_one, work_through, work_whole
+from elmer_pipelines.work import WHOLE, one_by_one, work_through, work_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -64,15 +65,17 @@ def source_changes(database: Database, workspace_id: str, root: str) -> SourceCh
     with database.begin() as connection:
         known = store.known_files(connection, workspace_id)
         unfinished = outcomes.count_pending(connection, workspace_id, STEP)
-        seen = outcomes.fingerprint_of(connection, workspace_id, _BACKGROUND, "all")
+        seen = outcomes.fingerprint_of(connection, workspace_id, _BACKGROUND, WHOLE)
     return SourceChanges(
         added=len(listing.keys() - known.keys()),
         changed=sum(not _same(known[path], listing[path]) for path in listing.keys() & known.keys())
-        + (background != seen),
+        + (background.fingerprint != seen),
         removed=len(known.keys() - listing.keys()),
         unfinished=unfinished,
         state=text_hash(
-            canonical_json([background, *([f.path, f.size, f.modified.isoformat()] for f in listing.values())])
+            canonical_json(
+                [background.fingerprint, *([f.path, f.size, f.modified.isoformat()] for f in listing.values())]
+            )
         ),
     )
 
@@ -90,14 +93,66 @@ def _listing(database: Database, workspace_id: str, root: str) -> dict[str, Sour
     return listing
 
 
-def _background(root: str) -> str:
+def _background(root: str) -> Determinants:
     """Stands for workspace.toml and the texts in `knowledge/` as they are listed now."""
     found = [f for f in Folder(root).files() if f.path == FILE_NAME or f.path.startswith("knowledge/")]
-    return fingerprint(files=[[f.path, f.size, f.modified.isoformat()] for f in found])
+    return Determinants.of(files=[[f.path, f.size, f.modified.isoformat()] for f in found])
 
 
 def _same(known: KnownFile, source: SourceFile) -> bool:
     return known.size == source.size and known.modified == source.modified
+
+
+def wanted_documents(database: Database, workspace_id: str, root: str) -> dict[str, Determinants]:
+    """What determines the documents of every listed file; files not known as they are now are read to be hashed.
+
+    Raises WorkspaceError.
+    """
+    listing = _listing(database, workspace_id, root)
+    options = ReadingOptions.of(read_workspace_file(root))
+    with database.begin() as connection:
+        known = store.known_files(connection, workspace_id)
+    return _wanted({path: sha256 for path, sha256, _ in _hashes(root, listing, known, options)}, options)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is in some files: how many bytes in all and in those that were read, and of these the documents that are
+    new or changed, with their characters."""
+
+    bytes: int
+    read_bytes: int
+    documents: int
+    characters: int
+
+
+def measure(root: str, paths: Collection[str], known: Collection[str], most_bytes: int) -> Measured:
+    """Read files of the folder, in order of size until `most_bytes` are used up, only to count what is in them.
+
+    `known` are the content hashes of documents that are there already. A file that can't be read holds nothing.
+    Raises WorkspaceError.
+    """
+    options = ReadingOptions.of(read_workspace_file(root))
+    sources = sorted((one for one in list_sources(root) if one.path in paths), key=lambda one: (one.size, one.path))
+    read_bytes = documents = characters = 0
+    with Reader(options) as reader:
+        for source in sources:
+            if read_bytes + source.size > most_bytes:
+                break
+            read_bytes += source.size
+            try:
+                read = reader.read(source.path, fetch(root, source, options.max_bytes))
+            except UnreadableDocument:
+                continue  # the run will say so, and it becomes no document
+            found = [one for one in read if one.content_hash not in known]
+            documents += len(found)
+            characters += sum(len(one.text) for one in found)
+    return Measured(sum(one.size for one in sources), read_bytes, documents, characters)
+
+
+def _wanted(hashes: Mapping[str, str], options: ReadingOptions) -> dict[str, Determinants]:
+    how = options.determinants.parts
+    return {path: Determinants.of(content=sha256, **how) for path, sha256 in hashes.items()}
 
 
 def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id: str | None = None) -> StepResult:
@@ -111,7 +166,7 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
     hashes = _notice(database, workspace_id, root, listing, options)
     with database.begin() as connection:
         vanished = sorted(store.known_files(connection, workspace_id).keys() - listing.keys())
-    wanted = {path: fingerprint(content=hashes[path], options=options.fingerprint()) for path in listing}
+    wanted = _wanted(hashes, options)
     saved: dict[str, int] = {"documents_saved": 0, "documents_retired": 0}
     with Reader(options) as reader:
 
@@ -123,8 +178,9 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
         result = work_through(database, workspace_id, STEP, wanted, one_by_one(read), workers=_READERS, run_id=run_id)
     _retire_vanished(database, workspace_id, vanished, saved)
     with database.begin() as connection:
-        outcomes.synchronise(connection, workspace_id, _BACKGROUND, {"all": background}, max_attempts=1)
-        outcomes.finish(connection, workspace_id, _BACKGROUND, "all", run_id)
+        found = {WHOLE: background.fingerprint}
+        outcomes.synchronise(connection, workspace_id, _BACKGROUND, found, max_attempts=1)
+        outcomes.finish(connection, workspace_id, _BACKGROUND, WHOLE, run_id, background.as_json())
     result.counts.update(saved)
     return _described(database, workspace_id, result)
 
@@ -132,22 +188,33 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
 def _notice(
     database: Database, workspace_id: str, root: str, listing: dict[str, SourceFile], options: ReadingOptions
 ) -> dict[str, str]:
-    """The content hash of every listed file: the stored one where size and time are the same, else computed now."""
+    """The content hash of every listed file; those computed now are remembered, each at once."""
     with database.begin() as connection:
         known = store.known_files(connection, workspace_id)
     hashes: dict[str, str] = {}
     report_progress("listing", 0, len(listing))
-    for number, (path, source) in enumerate(listing.items()):
-        before = known.get(path)
-        if before is not None and before.sha256 is not None and _same(before, source):
-            hashes[path] = before.sha256
+    for number, (path, sha256, computed) in enumerate(_hashes(root, listing, known, options), start=1):
+        hashes[path] = sha256
+        if not computed:
             continue
-        hashes[path] = _content_hash(root, source, options.max_bytes)
-        report_progress("listing", number + 1, len(listing))
+        report_progress("listing", number, len(listing))
+        source = listing[path]
         with database.begin() as connection:
-            noted = store.KnownFile(path, source.size, source.modified, hashes[path], options.fingerprint())
+            noted = store.KnownFile(path, source.size, source.modified, sha256, options.fingerprint())
             store.note_file(connection, workspace_id, noted)
     return hashes
+
+
+def _hashes(
+    root: str, listing: Mapping[str, SourceFile], known: Mapping[str, KnownFile], options: ReadingOptions
+) -> Iterator[tuple[str, str, bool]]:
+    """Path, content hash (the stored one where size and time are the same), and whether it was computed now."""
+    for path, source in listing.items():
+        before = known.get(path)
+        if before is not None and before.sha256 is not None and _same(before, source):
+            yield path, before.sha256, False
+        else:
+            yield path, _content_hash(root, source, options.max_bytes), True
 
 
 def _content_hash(root: str, source: SourceFile, limit: int) -> str:
@@ -213,16 +280,25 @@ def _described(database: Database, workspace_id: str, result: StepResult) -> Ste
     return result
 
 
+def wanted_knowledge(root: str) -> dict[str, Determinants]:
+    """What determines the workspace's knowledge: the texts in `knowledge/`. Raises WorkspaceError."""
+    return {WHOLE: Determinants.of(texts=_knowledge_rows(read_knowledge(root)))}
+
+
+def _knowledge_rows(texts: list[KnowledgeText]) -> list[dict[str, str]]:
+    ordered = sorted(texts, key=lambda one: one.path)
+    return [{"path": one.path, "kind": one.kind, "title": one.title, "text": one.text} for one in ordered]
+
+
 def ingest_knowledge(database: Database, workspace_id: str, root: str, *, run_id: str | None = None) -> StepResult:
     """Make the texts in the folder `knowledge/` the workspace's knowledge; a text that is gone is dropped."""
-    texts = sorted(read_knowledge(root), key=lambda one: one.path)
-    rows = [{"path": one.path, "kind": one.kind, "title": one.title, "text": one.text} for one in texts]
+    rows = _knowledge_rows(read_knowledge(root))
 
     def save(connection: Connection) -> StepResult:
         knowledge_store.replace(connection, workspace_id, rows)
         return StepResult("knowledge")
 
-    result = work_whole(database, workspace_id, "knowledge", fingerprint(texts=rows), save, run_id=run_id)
+    result = work_whole(database, workspace_id, "knowledge", Determinants.of(texts=rows), save, run_id=run_id)
     result.counts["texts"] = len(rows)
     result.tables["Knowledge"] = [{"kind": row["kind"], "title": row["title"], "file": row["path"]} for row in rows]
     return result

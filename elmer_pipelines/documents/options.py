@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.errors import UnreadableDocument
 from elmer_pipelines.ids import fingerprint
 
@@ -60,6 +61,14 @@ class ReadingOptions:
     def fingerprint(self) -> str:
         """Changes when a limit, a configured table or the readers' version changes."""
         return fingerprint(reader=READER_VERSION, options=asdict(self))
+
+    @property
+    def determinants(self) -> Determinants:
+        """The readers' version, the configured tables and the limits."""
+        limits = {name: value for name, value in asdict(self).items() if name != "tables"}
+        return Determinants.of(
+            reader=labelled(READER_VERSION), tables=[asdict(one) for one in self.tables], limits=labelled(limits)
+        )
 
     def table_for(self, path: str) -> TableOptions:
         """The first configured table whose pattern matches the path, or one that leaves all to be found."""

@@ -9,10 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from elmer_pipelines.determinants import labelled
 from elmer_pipelines.errors import ModelFault, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from elmer_pipelines.determinants import Part
 
 MAX_ENVELOPE_CHARS = 400_000  # about 130,000 tokens: far above a window, far below a model's context
 MAX_ATTRIBUTE_CHARS = 200
@@ -28,6 +31,11 @@ class PromptFile:
     name: str
     version: int
     instructions: str
+
+    @property
+    def determinant(self) -> Part:
+        """The text as a part of what determines a result, under the name that people know it by."""
+        return labelled(self.instructions, f"{self.name} v{self.version}")
 
 
 def load_prompt(path: Path) -> PromptFile:

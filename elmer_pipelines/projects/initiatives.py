@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.ids import fingerprint, stable_id
+from elmer_pipelines.determinants import Determinants, labelled
+from elmer_pipelines.ids import stable_id
 from elmer_pipelines.signals.model import SEVERITIES
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import initiatives as store
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store.initiatives import ACTED, ClusterState, Decision
 from elmer_pipelines.store.projects import Project
-from elmer_pipelines.work import work_whole
+from elmer_pipelines.work import WHOLE, work_whole
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,6 +34,18 @@ _LOGIC = 1
 _COHERENT = 0.7  # what `SimilarityScale.coherent` stands for
 _MOSTLY = 0.5  # more than this share of a cluster's signals in one named project: the need is being worked on
 _CREATING = ("auto_create", "full_auto")
+
+
+def wanted_initiatives(
+    connection: Connection,
+    workspace_id: str,
+    automation: Automation,
+    scale: SimilarityScale,
+    now: datetime | None = None,
+) -> dict[str, Determinants]:
+    """What determines the decisions about the clusters."""
+    board = _look(connection, workspace_id, automation, scale, now or datetime.now(UTC))
+    return {WHOLE: board.determined_by()}
 
 
 def decide_initiatives(
@@ -100,7 +113,7 @@ class _Board:
         acts = [one.decided_at for one in self.before.values() if one.action in ACTED and one.decided_at]
         self.acted_today = sum(at >= midnight for at in acts)
 
-    def determined_by(self) -> str:
+    def determined_by(self) -> Determinants:
         """Changes when a decision could; the day counts only where something waits since an earlier one."""
         alive = {one.id for one in self.clusters}
         postponed = [
@@ -110,14 +123,14 @@ class _Board:
         ]
         due = any(at.date() < self.now.date() for at in postponed)
         members = {one for cluster in self.clusters for one in cluster.members}
-        return fingerprint(
-            logic=_LOGIC,
-            automation=self.automation.model_dump(mode="json"),
-            scale=self.scale.__dict__,
+        return Determinants.of(
             clusters=[_as_json(one) for one in self.clusters],
-            named={signal: self.named[signal] for signal in sorted(members & self.named.keys())},
+            links={signal: self.named[signal] for signal in sorted(members & self.named.keys())},
             projects=self.names,
-            day=self.now.date().isoformat() if due else None,
+            settings=self.automation.model_dump(mode="json"),
+            scale=self.scale.__dict__,
+            day=labelled(self.now.date().isoformat() if due else None),
+            rules=labelled(_LOGIC),
         )
 
 

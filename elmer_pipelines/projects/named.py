@@ -9,13 +9,14 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.documents.workspace_file import read_workspace_file
 from elmer_pipelines.errors import WorkspaceError
-from elmer_pipelines.ids import fingerprint, stable_id
+from elmer_pipelines.ids import stable_id
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import projects as store
 from elmer_pipelines.store.projects import Project, project_text
-from elmer_pipelines.work import work_whole
+from elmer_pipelines.work import WHOLE, work_whole
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,11 +24,20 @@ if TYPE_CHECKING:
     from elmer_pipelines.documents.workspace_file import WorkspaceFile
     from elmer_pipelines.store.database import Database
 
-__all__ = ["name_slug", "named_projects", "project_text", "run_projects"]
+__all__ = ["name_slug", "named_projects", "project_text", "run_projects", "wanted_projects"]
 
 STEP = "projects"
 _LOGIC = 1
 _NOT_A_WORD = re.compile(r"[\W_]+")
+
+
+def wanted_projects(workspace_id: str, root: str) -> dict[str, Determinants]:
+    """What determines the named projects: workspace.toml. Raises WorkspaceError as `run_projects` does."""
+    return {WHOLE: _determined_by(named_projects(workspace_id, read_workspace_file(root)))}
+
+
+def _determined_by(projects: list[Project]) -> Determinants:
+    return Determinants.of(projects=[one.__dict__ for one in projects], rules=labelled(_LOGIC))
 
 
 def run_projects(database: Database, workspace_id: str, root: str, *, run_id: str | None = None) -> StepResult:
@@ -42,8 +52,7 @@ def run_projects(database: Database, workspace_id: str, root: str, *, run_id: st
         retired = store.retire_named_except(connection, workspace_id, [one.id for one in wanted])
         return StepResult(STEP, counts={"changed": changed, "retired": retired})
 
-    determined_by = fingerprint(logic=_LOGIC, projects=[one.__dict__ for one in wanted])
-    result = work_whole(database, workspace_id, STEP, determined_by, do, run_id=run_id)
+    result = work_whole(database, workspace_id, STEP, _determined_by(wanted), do, run_id=run_id)
     result.counts["projects"] = len(wanted)
     return result
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.ids import fingerprint
 from elmer_pipelines.models.prompts import envelope, load_prompt
 from elmer_pipelines.models.protocols import Prompt
 from elmer_pipelines.signals import shared_words
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from elmer_pipelines.determinants import Part
     from elmer_pipelines.models.prompts import PromptFile
     from elmer_pipelines.models.protocols import EmbeddingModel, SimilarityScale, TextModel
     from elmer_pipelines.steps import StepResult
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 STEP = "signal_classifications"
 MIN_CHARS = 10  # shorter words say too little to classify (the rule is Elmer's; `store/projects.py` applies it)
 _LOGIC = 1
-_CANDIDATES = 5  # the projects a verification is shown; below the fifth nearest none was ever near
+CANDIDATES = 5  # the projects a verification is shown; below the fifth nearest none was ever near
 _CHUNK_LOCAL, _CHUNK_MODEL = 1_000, 16  # many at once where nothing waits; few where each may wait for a model
 _PROMPT = Path(__file__).parent / "prompts" / "classify_signal.md"
 _LOCAL = "local/shared-words-1"
@@ -80,16 +81,49 @@ class Judge:
         return {project: words - self.common for project, words in telling.items()}
 
     @cached_property
-    def logic(self) -> str:
-        """Changes whenever the same signal could be decided otherwise."""
+    def determinants(self) -> Determinants:
+        """All but the signal that determines a decision."""
         model = self.text_model
-        local = {project: sorted(words) for project, words in self.words.items()} if model is None else None
-        verified_by = [_LOCAL, local] if model is None else [model.model, self.prompt.instructions]
-        projects = [[one.id, one.text_hash] for one in sorted(self.projects, key=lambda one: one.id)]
-        thresholds = [self.scale.link, self.scale.unrelated]
-        return fingerprint(
-            rules=_LOGIC, projects=projects, thresholds=thresholds, embedder=self.embedder, by=verified_by
+        if model is None:
+            words = {project: sorted(words) for project, words in self.words.items()}
+            by: dict[str, Part | object] = {"model": labelled(_LOCAL), "telling_words": words}
+        else:
+            by = {"prompt": self.prompt.determinant, "model": labelled(model.model)}
+        return Determinants.of(
+            projects=[[one.id, one.text_hash] for one in sorted(self.projects, key=lambda one: one.id)],
+            **by,
+            embedder=labelled(self.embedder),
+            thresholds=labelled([self.scale.link, self.scale.unrelated]),
+            rules=labelled(_LOGIC),
         )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run would decide: by which judge, about which signals; and what still waits for a vector."""
+
+    judge: Judge
+    determinants: dict[str, Determinants]
+    signals_without_embedding: int
+    projects_without_embedding: int
+
+
+def wanted_classifications(
+    connection: Connection, workspace_id: str, embedder: EmbeddingModel, text_model: TextModel | None
+) -> Wanted:
+    """What determines the decision about every live signal that has a vector, or needs none."""
+    named = store.live(connection, workspace_id, "named")
+    ready = store.with_vectors(connection, workspace_id, embedder.model, named)
+    inputs = store.unclassified_inputs(connection, workspace_id, embedder.model)
+    common = _common_words(connection, workspace_id, ready, len(inputs)) if text_model is None else frozenset[str]()
+    judge = Judge(tuple(ready), embedder.scale, embedder.model, text_model, common)
+    how = judge.determinants.parts
+    found = {
+        signal_id: Determinants.of(words=words, interpretation=interpretation, **how)
+        for signal_id, words, interpretation, has_vector, too_short in inputs
+        if has_vector or too_short
+    }
+    return Wanted(judge, found, len(inputs) - len(found), len(named) - len(ready))
 
 
 def classify_signals(
@@ -105,31 +139,22 @@ def classify_signals(
     Counts: the verdicts of all live signals; signals and projects still without a vector, which wait for theirs.
     """
     with database.begin() as connection:
-        named = store.live(connection, workspace_id, "named")
-        ready = store.with_vectors(connection, workspace_id, embedder.model, named)
-        inputs = store.unclassified_inputs(connection, workspace_id, embedder.model)
-        common = _common_words(connection, workspace_id, ready, len(inputs)) if text_model is None else frozenset[str]()
-    judge = Judge(tuple(ready), embedder.scale, embedder.model, text_model, common)
-    wanted = {
-        signal_id: fingerprint(logic=judge.logic, words=words, interpretation=interpretation)
-        for signal_id, words, interpretation, has_vector, too_short in inputs
-        if has_vector or too_short
-    }
+        wanted = wanted_classifications(connection, workspace_id, embedder, text_model)
     local = text_model is None
     result = work_through(
         database,
         workspace_id,
         STEP,
-        wanted,
-        partial(_classify, database, workspace_id, judge),
+        wanted.determinants,
+        partial(_classify, database, workspace_id, wanted.judge),
         chunk=_CHUNK_LOCAL if local else _CHUNK_MODEL,
         workers=2 if local else 8,
         run_id=run_id,
     )
     with database.begin() as connection:
         result.counts.update(store.verdicts(connection, workspace_id))
-    result.counts["signals_without_embedding"] = len(inputs) - len(wanted)
-    result.counts["projects_without_embedding"] = len(named) - len(ready)
+    result.counts["signals_without_embedding"] = wanted.signals_without_embedding
+    result.counts["projects_without_embedding"] = wanted.projects_without_embedding
     return result
 
 
@@ -144,7 +169,7 @@ def _common_words(
 
 def _classify(database: Database, workspace_id: str, judge: Judge, signal_ids: Sequence[str]) -> list[Finished]:
     with database.begin() as connection:
-        found = store.nearest(connection, workspace_id, judge.embedder, signal_ids, judge.projects, _CANDIDATES)
+        found = store.nearest(connection, workspace_id, judge.embedder, signal_ids, judge.projects, CANDIDATES)
     finished = [_finish(workspace_id, judge, one) for one in found]
     gone = set(signal_ids) - {one.signal_id for one in found}  # deleted meanwhile: there is nothing to save
     return finished + [Finished(signal_id) for signal_id in sorted(gone)]
@@ -175,22 +200,42 @@ def decide(judge: Judge, candidate: Candidate) -> Classification:
     if similarity < scale.unrelated:
         reason = f"The nearest project's similarity, {similarity:.2f}, is under {scale.unrelated:.2f}: unrelated."
         return Classification(signal_id, "new_initiative", reason, judge.embedder, None, similarity)
-    between = [(project, how) for project, how in candidate.projects if how >= scale.unrelated]
     if judge.text_model is None:
         reason = (
             f"Similarity {similarity:.2f} leaves it open, and it shares no telling word with a project. "
             "Compared by words, without a language model."
         )
         return Classification(signal_id, "unsure", reason, _LOCAL, None, similarity)
-    return _verified(judge, judge.text_model, candidate, between)
+    return _verified(judge, judge.text_model, candidate)
 
 
-def _verified(judge: Judge, model: TextModel, candidate: Candidate, between: list[tuple[str, float]]) -> Classification:
-    prompt = Prompt(
+def prompts_of(judge: Judge, candidates: Sequence[Candidate]) -> list[Prompt]:
+    """What the model has to be asked about these signals: nothing about those that similarity decides."""
+    scale = judge.scale
+    open_ones = (
+        one
+        for one in candidates
+        if one.projects
+        and len(one.verbatim.strip(" \t\r\n")) >= MIN_CHARS
+        and scale.unrelated <= one.projects[0][1] < scale.link
+    )
+    return [_question(judge, one) for one in open_ones]
+
+
+def _between(judge: Judge, candidate: Candidate) -> list[tuple[str, float]]:
+    return [(project, how) for project, how in candidate.projects if how >= judge.scale.unrelated]
+
+
+def _question(judge: Judge, candidate: Candidate) -> Prompt:
+    return Prompt(
         judge.prompt.name, judge.prompt.version, judge.prompt.instructions,
-        _material(judge, candidate, between), max_tokens=4_000,
+        _material(judge, candidate, _between(judge, candidate)), max_tokens=4_000,
     )  # fmt: skip
-    answer = model.answer(prompt, Verification)
+
+
+def _verified(judge: Judge, model: TextModel, candidate: Candidate) -> Classification:
+    answer = model.answer(_question(judge, candidate), Verification)
+    between = _between(judge, candidate)
     similarity = dict(between)
     if answer.project_id is None:
         return Classification(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.ids import fingerprint
 from elmer_pipelines.models.prompts import envelope, load_prompt
 from elmer_pipelines.models.protocols import Prompt, TextModel
 from elmer_pipelines.signals.model import Frequency, Quote, Severity
@@ -59,14 +59,28 @@ class ClaudeExtractor:
         return self._text_model.model
 
     @property
-    def logic(self) -> str:
-        return fingerprint(
-            instructions=self._prompt.instructions,
+    def determinants(self) -> Determinants:
+        return Determinants.of(
+            prompt=self._prompt.determinant,
+            model=labelled(self._text_model.model),
             schema=FoundSignals.model_json_schema(),
-            model=self._text_model.model,
-            windows=[self._max_chars, self._overlap],
-            answer_tokens=MAX_ANSWER_TOKENS,
-            rendering=_RENDERING,
+            windows=labelled([self._max_chars, self._overlap]),
+            answer_tokens=labelled(MAX_ANSWER_TOKENS),
+            rendering=labelled(_RENDERING),
+        )
+
+    def prompts(self, document: Document) -> list[Prompt]:
+        """What `extract` asks first, window by window; an answer that is cut off leads to more."""
+        asked = (list(turns_of(document, window)) for window in windows(document, self._max_chars, self._overlap))
+        return [self._asking(document, turns) for turns in asked if _speaks(turns)]
+
+    def _asking(self, document: Document, turns: list[Segment]) -> Prompt:
+        return Prompt(
+            name=self._prompt.name,
+            version=self._prompt.version,
+            instructions=self._prompt.instructions,
+            material=material(document, turns),
+            max_tokens=MAX_ANSWER_TOKENS,
         )
 
     def extract(self, document: Document) -> list[Quote]:
@@ -78,23 +92,21 @@ class ClaudeExtractor:
 
     def _of_window(self, document: Document, window: Window) -> list[Quote]:
         turns = list(turns_of(document, window))
-        if not any(turn.is_customer for turn in turns):
+        if not _speaks(turns):
             return []
-        prompt = Prompt(
-            name=self._prompt.name,
-            version=self._prompt.version,
-            instructions=self._prompt.instructions,
-            material=material(document, turns),
-            max_tokens=MAX_ANSWER_TOKENS,
-        )
         try:
-            answer = self._text_model.answer(prompt, FoundSignals)
+            answer = self._text_model.answer(self._asking(document, turns), FoundSignals)
         except ModelFault as fault:
             if fault.kind != "truncated" or window.end - window.start < _LEAST_WINDOW:
                 raise
             parts = _smaller(document, window, turns)
             return [quote for part in parts for quote in self._of_window(document, part)]
         return [_as_quote(signal, document, window, turns) for signal in answer.signals]
+
+
+def _speaks(turns: list[Segment]) -> bool:
+    """Whether a customer says anything: windows of ours alone are not asked about."""
+    return any(turn.is_customer for turn in turns)
 
 
 def turns_of(document: Document, window: Window) -> Iterator[Segment]:

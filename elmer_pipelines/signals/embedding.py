@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.ids import fingerprint
 from elmer_pipelines.store import embeddings as store
 from elmer_pipelines.work import Finished, work_through
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 CHUNK = 2_048  # texts claimed at once: one full request to OpenAI
 
 
+def wanted_embeddings(hashes: Mapping[str, str], model: str) -> dict[str, Determinants]:
+    """What determines the vector of every record: `hashes` maps record ids to text hashes."""
+    by = labelled(model)
+    return {record: Determinants.of(text=text, model=by) for record, text in hashes.items()}
+
+
 def embed_records(
     database: Database,
     workspace_id: str,
@@ -38,7 +44,7 @@ def embed_records(
 
     `hashes` maps record ids to text hashes; `texts_of` reads the texts of some of the records.
     """
-    wanted = {record: fingerprint(text=text, model=embedder.model) for record, text in hashes.items()}
+    wanted = wanted_embeddings(hashes, embedder.model)
 
     def work_on(records: Sequence[str]) -> list[Finished]:
         with database.begin() as connection:

@@ -6,8 +6,9 @@ from bisect import bisect_right
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.documents.model import Document, Segment
-from elmer_pipelines.ids import fingerprint, text_hash
+from elmer_pipelines.ids import text_hash
 from elmer_pipelines.signals.placing import keep_customers, place
 from elmer_pipelines.signals.reconciling import reconcile
 from elmer_pipelines.store import documents as document_store
@@ -27,6 +28,13 @@ STEP = "signals"
 PLACING_VERSION = 1  # raise when placing or merging would come out differently for the same quotes
 
 
+def wanted_signals(connection: Connection, workspace_id: str, extractor: Extractor) -> dict[str, Determinants]:
+    """What determines the signals of every live document."""
+    how = {**extractor.determinants.parts, "placing": labelled(PLACING_VERSION)}
+    contents = document_store.content_hashes(connection, workspace_id)
+    return {document_id: Determinants.of(content=content, **how) for document_id, content in contents.items()}
+
+
 def extract_signals(
     database: Database,
     workspace_id: str,
@@ -41,9 +49,7 @@ def extract_signals(
     A change of title or date alone is worked too, as signals point to a version; the same words cost no call (I2).
     """
     with database.begin() as connection:
-        contents = document_store.content_hashes(connection, workspace_id)
-    how = fingerprint(logic=extractor.logic, placing=PLACING_VERSION)
-    wanted = {document_id: fingerprint(content=content, how=how) for document_id, content in contents.items()}
+        wanted = wanted_signals(connection, workspace_id, extractor)
 
     def work_on(document_ids: Sequence[str]) -> list[Finished]:
         with database.begin() as connection:

@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.documents.model import Document, Segment
 from elmer_pipelines.errors import SettingsError
-from elmer_pipelines.ids import fingerprint, text_hash
+from elmer_pipelines.ids import text_hash
 from elmer_pipelines.signals import local_features, local_reading, local_rules, sentences
 from elmer_pipelines.signals.local_model import ALL, SHIPPED, Judgement, LocalModel, load_weights
 from elmer_pipelines.signals.local_reading import frequency_of, interpretation_of, segment_in, severity_of
@@ -68,10 +69,13 @@ class LocalExtractor:
         return NAME
 
     @property
-    def logic(self) -> str:
-        """Fingerprint of the weights, of the word vectors' package, and of the source of every rule."""
-        return fingerprint(
-            weights=self._file.fingerprint, model=self._model_name, vectors=_vectors_version(), rules=_rules_hash()
+    def determinants(self) -> Determinants:
+        """The weights, the word vectors' package, and the source of every rule."""
+        return Determinants.of(
+            model=labelled([NAME, self._model_name], NAME),
+            weights=self._file.fingerprint,
+            vectors=labelled(_vectors_version()),
+            rules=_rules_hash(),
         )
 
     def extract(self, document: Document) -> list[Quote]:

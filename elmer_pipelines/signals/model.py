@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from elmer_pipelines.determinants import Determinants
     from elmer_pipelines.documents.model import Document
 
 Severity = Literal["critical", "high", "medium", "low"]
@@ -58,8 +59,8 @@ class Extractor(Protocol):
         ...
 
     @property
-    def logic(self) -> str:
-        """Changes whenever the same document could give another answer (prompt, model, weights, rules)."""
+    def determinants(self) -> Determinants:
+        """All but the document that determines the answer: prompt, model, weights, rules."""
         ...
 
     def extract(self, document: Document) -> list[Quote]:

@@ -6,11 +6,13 @@ A cached answer is used only by the workspace that asked (I9).
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -68,6 +70,47 @@ def totals(connection: Connection, workspace_id: str, since: datetime | None = N
         {"w": workspace_id, "since": since},
     )
     return [{**row, "cost_usd": None if row["cost_usd"] is None else float(row["cost_usd"])} for row in rows.mappings()]
+
+
+def answered(connection: Connection, workspace_id: str, fingerprints: Sequence[str]) -> set[str]:
+    """Those of the fingerprints under which an answer is stored."""
+    rows = connection.execute(
+        text("SELECT fingerprint FROM elmer.model_answers WHERE workspace_id = :w AND fingerprint = ANY(:f)"),
+        {"w": workspace_id, "f": list(fingerprints)},
+    )
+    return set(rows.scalars())
+
+
+@dataclass(frozen=True)
+class History:
+    """What the calls of a step to a model came to so far: means per call, and seconds per input; None: no call yet.
+
+    `calls` are the newest 1,000 at most; `calls_per_record` is over all records that are done.
+    """
+
+    calls: int
+    input_tokens: float | None
+    output_tokens: float | None
+    latency_s: float | None
+    seconds_per_input: float | None
+    calls_per_record: float | None
+
+
+def history(connection: Connection, workspace_id: str, step: str, model: str) -> History:
+    """How the step's calls to the model went."""
+    row = connection.execute(
+        text(
+            "SELECT count(*), avg(input_tokens + cache_read_tokens + cache_write_tokens), avg(output_tokens), "
+            "avg(latency_s), sum(latency_s) / nullif(sum(inputs), 0), "
+            "(SELECT count(*) FROM elmer.model_calls WHERE workspace_id = :w AND step = :s AND model = :m) "
+            "/ nullif((SELECT count(*) FROM elmer.outcomes WHERE workspace_id = :w AND step = :s "
+            "AND state = 'done'), 0)::float FROM (SELECT * FROM elmer.model_calls "
+            "WHERE workspace_id = :w AND step = :s AND model = :m AND outcome = 'ok' ORDER BY id DESC LIMIT 1000) c"
+        ),
+        {"w": workspace_id, "s": step, "m": model},
+    ).one()
+    means = [None if value is None else float(value) for value in row[1:]]
+    return History(int(row[0]), *means)
 
 
 def now(connection: Connection) -> datetime:

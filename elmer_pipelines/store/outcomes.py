@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
     from elmer_pipelines.errors import RecordError
 
 _TEXTS = ARRAY(Text)
+MENDABLE = ("auth", "permission", "quota", "not_found")  # kinds of failure that each run tries again
+OUTAGE = timedelta(hours=6)  # after so long, what failed and may succeed is tried again however often it was
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one record: `determined_by` is of when it was last done, None where it never was.
+
+    `updated_at` is when it became what it is; `fingerprint` of what it is to be done for, or was.
+    """
+
+    record_id: str
+    fingerprint: str
+    state: str
+    attempts: int
+    retryable: bool
+    error_kind: str | None
+    message: str | None
+    next_step: str | None
+    run_id: str | None
+    updated_at: datetime
+    determined_by: dict[str, list[str | None]] | None
 
 
 def synchronise(
@@ -45,11 +71,11 @@ def synchronise(
             WHERE o.fingerprint <> excluded.fingerprint
                OR (o.state = 'failed' AND o.retryable AND o.attempts < :most)
                -- A key may have been mended, and an outage be over, since; asking about either costs little.
-               OR (o.state = 'failed' AND o.error_kind IN ('auth', 'permission', 'quota', 'not_found'))
-               OR (o.state = 'failed' AND o.retryable AND o.updated_at < now() - interval '6 hours')
+               OR (o.state = 'failed' AND o.error_kind = ANY(:mendable))
+               OR (o.state = 'failed' AND o.retryable AND o.updated_at < now() - CAST(:outage AS interval))
             """
-        ).bindparams(*arrays),
-        arguments,
+        ).bindparams(*arrays, bindparam("mendable", type_=_TEXTS)),
+        {**arguments, "mendable": list(MENDABLE), "outage": OUTAGE},
     )
     connection.execute(
         text(
@@ -152,15 +178,23 @@ def still_ours(connection: Connection, workspace_id: str, step: str, record_id: 
     return found.first() is not None
 
 
-def finish(connection: Connection, workspace_id: str, step: str, record_id: str, run_id: str | None) -> None:
-    """The record is done for its present fingerprint."""
+def finish(
+    connection: Connection,
+    workspace_id: str,
+    step: str,
+    record_id: str,
+    run_id: str | None,
+    determined_by: Mapping[str, Any],
+) -> None:
+    """The record is done for its present fingerprint; what determined it is kept until it is done again."""
     connection.execute(
         text(
             "UPDATE elmer.outcomes SET state = 'done', attempts = attempts + 1, claimed_by = NULL, "
             "claimed_until = NULL, error_kind = NULL, message = NULL, next_step = NULL, retryable = false, "
-            "run_id = :run, updated_at = now() WHERE workspace_id = :w AND step = :s AND record_id = :r"
+            "run_id = :run, determined_by = CAST(:by AS jsonb), updated_at = now() "
+            "WHERE workspace_id = :w AND step = :s AND record_id = :r"
         ),
-        {"w": workspace_id, "s": step, "r": record_id, "run": run_id},
+        {"w": workspace_id, "s": step, "r": record_id, "run": run_id, "by": json.dumps(determined_by)},
     )
 
 
@@ -216,3 +250,18 @@ def counts(connection: Connection, workspace_id: str) -> dict[str, dict[str, int
     for step, state, number in rows:
         found.setdefault(step, {"pending": 0, "done": 0, "failed": 0})[state] = number
     return found
+
+
+def rows(
+    connection: Connection, workspace_id: str, step: str, record_ids: Sequence[str] | None = None
+) -> dict[str, Outcome]:
+    """The step's outcomes by record, all or of these records."""
+    found = connection.execute(
+        text(
+            "SELECT record_id, fingerprint, state, attempts, retryable, error_kind, message, next_step, run_id, "
+            "updated_at, determined_by FROM elmer.outcomes WHERE workspace_id = :w AND step = :s "
+            "AND (CAST(:ids AS text[]) IS NULL OR record_id = ANY(CAST(:ids AS text[])))"
+        ),
+        {"w": workspace_id, "s": step, "ids": None if record_ids is None else list(record_ids)},
+    )
+    return {row.record_id: Outcome(*row) for row in found}

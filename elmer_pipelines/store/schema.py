@@ -367,6 +367,8 @@ outcomes = Table(
     Column("next_step", Text),
     Column("retryable", Boolean, nullable=False, server_default="false"),
     Column("run_id", Text),
+    # What determined the result when it was last done (`Determinants.as_json`); NULL: never done.
+    Column("determined_by", JSONB),
     Column("claimed_by", Text),
     _at("claimed_until"),
     _at("updated_at", default=True),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from elmer_pipelines.determinants import Determinants
 from elmer_pipelines.errors import ModelFault, SettingsError
 from elmer_pipelines.evaluation import extraction
 from elmer_pipelines.evaluation.extraction import evaluate_extraction
@@ -23,7 +24,7 @@ class KeepsShouting:
     """Keeps what has a capital X; counts its calls."""
 
     name = "test/shouting"
-    logic = "1"
+    determinants = Determinants.of(rules=1)
 
     def __init__(self) -> None:
         self.calls = 0

@@ -156,8 +156,9 @@ def test_the_logic_changes_with_whatever_could_change_the_answer() -> None:
     one = ClaudeExtractor(_Named("a"))
     others = [ClaudeExtractor(_Named("b")), ClaudeExtractor(_Named("a"), max_chars=9_000)]
     others.append(ClaudeExtractor(_Named("a"), overlap_segments=0))
-    assert len({one.logic, *(other.logic for other in others)}) == 4
-    assert one.logic == ClaudeExtractor(_Named("a")).logic
+    marks = [extractor.determinants.fingerprint for extractor in (one, *others)]
+    assert len(set(marks)) == 4
+    assert marks[0] == ClaudeExtractor(_Named("a")).determinants.fingerprint
     assert one.name == "a"
 
 

@@ -225,8 +225,8 @@ def test_many_at_once_is_the_same_as_one_by_one() -> None:
 
 
 def test_logic_tells_models_apart_and_is_stable() -> None:
-    assert LocalExtractor().logic == LocalExtractor("all").logic
-    assert LocalExtractor().logic != LocalExtractor("without_eBay").logic
+    assert LocalExtractor().determinants == LocalExtractor("all").determinants
+    assert LocalExtractor().determinants != LocalExtractor("without_eBay").determinants
     assert LocalExtractor().name == "local/elmer-signals-1"
 
 

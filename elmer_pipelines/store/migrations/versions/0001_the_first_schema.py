@@ -210,6 +210,7 @@ def upgrade() -> None:
         sa.Column("next_step", sa.Text(), nullable=True),
         sa.Column("retryable", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("run_id", sa.Text(), nullable=True),
+        sa.Column("determined_by", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("claimed_by", sa.Text(), nullable=True),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
