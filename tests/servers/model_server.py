@@ -1,4 +1,4 @@
-"""A loopback server that speaks the Anthropic Messages and the OpenAI Embeddings protocols, with scripted faults.
+"""A loopback server that speaks the Anthropic Messages and the OpenAI protocols, with scripted faults.
 
 What it says is in `answers.py`. `python model_server.py PORT` runs it alone, to try the API path without a key.
 """
@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 
 if __package__:
+    from servers import chat
     from servers.answers import answer
 else:
+    import chat
     from answers import answer  # run as a program
 
 Json = dict[str, Any]
@@ -33,7 +35,7 @@ RETIRED = ("claude-sonnet-4-", "claude-3", "claude-opus-4-0", "claude-opus-4-202
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it came, with its endpoint: `messages` or `embeddings`."""
+    """One request as it came, with its endpoint: `messages`, `completions`, `embeddings` or `models`."""
 
     endpoint: str
     headers: dict[str, str]
@@ -63,13 +65,14 @@ class ModelServer:
 
     `script(endpoint, *names)` decides about the next requests in turn (`ok` answers as usual). Names for both:
     auth, billing, permission, not_found, quota, rate_limit, rate_limit:SECONDS, overloaded, http_500, invalid,
-    too_large, malformed, html, empty_object, hang, drop. For messages: truncated, no_stop_reason, refusal, off_schema.
+    too_large, oversize, no_model, malformed, html, empty_object, hang, drop. For messages and completions: truncated,
+    no_stop_reason, refusal, off_schema, all_none; for completions also content_filter, no_choices, fenced, without:NAME.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.calls: list[Call] = []
-        self._scripts: dict[str, deque[str]] = {"messages": deque(), "embeddings": deque()}
+        self._scripts: dict[str, deque[str]] = {name: deque() for name in _ENDPOINTS}
         self._lock = threading.Lock()
         self.released = threading.Event()
         self._http = _Http(("127.0.0.1", port), self)
@@ -161,19 +164,17 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def do_GET(self) -> None:
-        names = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5", "text-embedding-3-small")
-        models = [
-            {"type": "model", "object": "model", "id": name, "display_name": name, "lifecycle": "active"}
-            for name in names
-        ]
-        found = self.path.split("?")[0].rstrip("/") == "/v1/models"
-        body: Json = {"object": "list", "data": models, "has_more": False} if found else {"error": {"message": "no"}}
-        self._send(Reply(json.dumps(body).encode(), 200 if found else 404))
+        found = re.fullmatch(r"/v1/models(?:/([^/?]+))?/?(?:\?.*)?", self.path)
+        if found is None:
+            self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._send(self.server.owner.reply(Call("models", headers, {"id": found[1]})))
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length", "0")))
         endpoint = self.path.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        if endpoint not in ("messages", "embeddings"):
+        if endpoint not in _ENDPOINTS:
             self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -199,7 +200,7 @@ def _check_key(call: Call) -> None:
 
 def _error(endpoint: str, status: int, kind: str, message: str, code: str = "", **headers: str) -> Reply:
     error: Json = {"type": kind, "message": message}
-    if endpoint == "embeddings":
+    if endpoint in ("embeddings", "completions"):
         error |= {"code": code or None, "param": None}
         body: Json = {"error": error}
     else:
@@ -209,6 +210,7 @@ def _error(endpoint: str, status: int, kind: str, message: str, code: str = "", 
     return Reply(json.dumps(body).encode(), status, {"content-type": "application/json", **named, **headers})
 
 
+_ENDPOINTS = ("messages", "completions", "embeddings", "models")
 _STATUS_FAULTS = {
     "auth": (401, "authentication_error", ""),
     "billing": (402, "billing_error", ""),
@@ -228,11 +230,21 @@ def _scripted(name: str, call: Call, released: threading.Event) -> Reply:
         # A careless service repeats the key it was sent: no client may pass that on.
         return _error(call.endpoint, status, kind, f"scripted {name}, key {call.headers['authorization'][7:]}", code)
     if name == "quota":
-        code = "enforced_spend_limit_reached" if call.endpoint == "messages" else "insufficient_quota"
+        code = argument or ("enforced_spend_limit_reached" if call.endpoint == "messages" else "insufficient_quota")
         return _error(call.endpoint, 429, "rate_limit_error", "spend limit", code)
     if name == "rate_limit":
         waiting = {"retry-after": argument} if argument else {}
         return _error(call.endpoint, 429, "rate_limit_error", "too many requests", "rate_limit_exceeded", **waiting)
+    if name == "oversize":
+        openai = call.endpoint != "messages"
+        said = "maximum context length is 8192 tokens" if openai else "prompt is too long: 9 tokens > 8 maximum"
+        return _error(call.endpoint, 400, "invalid_request_error", said, "context_length_exceeded" if openai else "")
+    if name == "no_model":
+        said = f"model: {call.body['model']}"
+        return _error(call.endpoint, 404, "not_found_error", said, "model_not_found")
+    if name == "without" and argument in call.body:
+        said = f"Unrecognized request argument supplied: {argument}"
+        return _error(call.endpoint, 400, "invalid_request_error", said)
     if name == "malformed":
         return Reply(b'{"id": "msg_1", "content": [{"type"')
     if name == "html":
@@ -243,10 +255,24 @@ def _scripted(name: str, call: Call, released: threading.Event) -> Reply:
         if name == "hang":
             released.wait(30)
         return Reply(b"", drop=True)
-    body = _messages(call.body, name) if call.endpoint == "messages" else _embeddings(call.body, name)
+    body = _body(call, name)
     headers = {"content-type": "application/json", "request-id": "req_loopback", "x-request-id": "req_loopback"}
     headers["anthropic-ratelimit-requests-remaining"] = "999"
     return Reply(json.dumps(body).encode(), headers=headers)
+
+
+def _body(call: Call, name: str) -> Json:
+    if call.endpoint == "models":
+        found = chat.listed(call.body["id"])
+        if found is None:
+            raise Refused(404, "not_found_error", f"model: {call.body['id']}")
+        return found
+    if call.endpoint == "completions":
+        try:
+            return chat.completion(call.body, "ok" if name == "without" else name)
+        except ValueError as error:
+            raise Refused(400, "invalid_request_error", str(error)) from error
+    return _messages(call.body, name) if call.endpoint == "messages" else _embeddings(call.body, name)
 
 
 def _messages(body: Json, name: str) -> Json:
@@ -264,9 +290,9 @@ def _messages(body: Json, name: str) -> Json:
         said = "I can't help with that."
     elif name == "off_schema":
         said = json.dumps({"unexpected": True})
-    elif name != "ok":
+    elif name not in ("ok", "all_none"):
         raise AssertionError(f"no fault of messages is named {name}")
-    return {
+    whole = {
         "id": f"msg_{zlib.crc32(user.encode()):08x}",
         "type": "message",
         "role": "assistant",
@@ -282,6 +308,7 @@ def _messages(body: Json, name: str) -> Json:
             "cache_read_input_tokens": 0,
         },
     }
+    return dict.fromkeys(whole) if name == "all_none" else whole
 
 
 def _check_messages(body: Json) -> None:
