@@ -84,7 +84,7 @@ def _of_status(error: Any, service: str, names: set[str], secret: str, now: date
     error_type = getattr(error, "type", None)
     headers: Mapping[str, str] = error.response.headers if getattr(error, "response", None) is not None else {}
     if status == 200:  # an `error` event inside a stream that began well: only its type tells
-        kind, retryable = _STREAM_KINDS.get(str(error_type), "bad_payload"), str(error_type) in _STREAM_KINDS
+        kind, retryable = _kind_of_type(error_type)
     elif code in _FINAL_LIMITS or names & _FINAL_LIMIT_CLASSES:
         kind, retryable = "quota", False
     else:
@@ -97,6 +97,20 @@ def _of_status(error: Any, service: str, names: set[str], secret: str, now: date
         kind = "too_large"
     message = f"{service} refused the call ({labels})" + (f": {said}" if said else ".")
     return fault(kind, redact(message, secret), retryable=retryable, retry_after=retry_after(headers, now))
+
+
+def error_in_answer(answer: object, service: str) -> ModelFault | None:
+    """The fault where a 200 holds an error instead of an answer, as gateways send it; None where it does not."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return None
+    kind, retryable = _kind_of_type(error.get("type"))
+    said = redact(f"{error.get('type')}: {_message_of(answer)}", "")
+    return fault(kind, f"{service} sent an error in place of an answer ({said}).", retryable=retryable)
+
+
+def _kind_of_type(error_type: object) -> tuple[str, bool]:
+    return _STREAM_KINDS.get(str(error_type), "bad_payload"), str(error_type) in _STREAM_KINDS
 
 
 def _advised(headers: Mapping[str, str], otherwise: bool) -> bool:

@@ -227,6 +227,8 @@ def _named(error: Exception) -> str:
 def _choice(body: str) -> tuple[dict[str, Any], dict[str, Any], str | None]:
     """Usage, message and reason to stop in a body, read without the SDK, which does not check them."""
     answer = json.loads(body)
+    if (fault := faults.error_in_answer(answer, "The service")) is not None:
+        raise fault
     if not isinstance(answer, dict) or not isinstance(answer.get("usage"), dict):
         raise ValueError("the body is no completion with usage")
     choices = answer.get("choices")

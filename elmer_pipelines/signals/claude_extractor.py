@@ -46,7 +46,8 @@ class FoundSignals(BaseModel):
 class ClaudeExtractor:
     """An Extractor that asks a text model, window by window.
 
-    A window whose answer is cut off, or that is more than the model takes, is asked again in halves. `max_chars` and `overlap_segments` shape the windows.
+    A window whose answer is cut off, or that is more than the model takes, is asked again in halves. `max_chars` and
+    `overlap_segments` shape the windows.
     """
 
     def __init__(self, text_model: TextModel, *, max_chars: int = 24_000, overlap_segments: int = 2) -> None:

@@ -14,8 +14,9 @@ import sys
 import threading
 import zlib
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -52,21 +53,24 @@ class Refused(Exception):
 
 @dataclass
 class Reply:
-    """A status, headers and a body; `drop` closes the connection instead."""
+    """A status, headers and a body; `drop` closes the connection instead, `broken` (`cut`, `stall`) halfway."""
 
     body: bytes
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
     drop: bool = False
+    broken: str = ""
 
 
 class ModelServer:
     """A running server on a free port of the loopback; `calls` is every request that came.
 
-    `script(endpoint, *names)` decides about the next requests in turn (`ok` answers as usual). Names for both:
-    auth, billing, permission, not_found, quota, rate_limit, rate_limit:SECONDS, overloaded, http_500, invalid,
-    too_large, oversize, no_model, malformed, html, empty_object, hang, drop. For messages and completions: truncated,
-    no_stop_reason, refusal, off_schema, all_none; for completions also content_filter, no_choices, fenced, without:NAME.
+    `script(endpoint, *names)` decides about the next requests in turn (`ok` answers as usual), `choose` about those for
+    which nothing is scripted. Names for all:
+    auth, billing, permission, not_found, quota, quota:CODE, rate_limit, rate_limit:SECONDS, overloaded, http_500,
+    invalid, too_large, oversize, no_model, malformed, html, empty_object, error_in_200, error_event, hang, drop, cut,
+    stall. For messages and completions: truncated, no_stop_reason, refusal, off_schema, all_none; for completions also
+    content_filter, no_choices, fenced, without:PARAMETER.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
     """
 
@@ -74,6 +78,7 @@ class ModelServer:
         self.calls: list[Call] = []
         self._scripts: dict[str, deque[str]] = {name: deque() for name in _ENDPOINTS}
         self._lock = threading.Lock()
+        self.choose: Callable[[Call], str] = lambda call: "ok"
         self.released = threading.Event()
         self._http = _Http(("127.0.0.1", port), self)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="model-server", daemon=True)
@@ -120,10 +125,10 @@ class ModelServer:
         with self._lock:
             self.calls.append(call)
             script = self._scripts[call.endpoint]
-            name = script.popleft() if script else "ok"
+            name = script.popleft() if script else None
         try:
             _check_key(call)
-            return _scripted(name, call, self.released)
+            return _scripted(name or self.choose(call), call, self.released)
         except Refused as refused:
             return _error(call.endpoint, refused.status, refused.kind, refused.message)
 
@@ -188,6 +193,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**reply.headers, "content-length": str(len(reply.body))}.items():
             self.send_header(name, value)
         self.end_headers()
+        if reply.broken:
+            self.close_connection = True
+            self.wfile.write(reply.body[: len(reply.body) // 2])
+            self.wfile.flush()
+            if reply.broken == "stall":
+                self.server.owner.released.wait(30)
+            return
         self.wfile.write(reply.body)
 
 
@@ -251,6 +263,14 @@ def _scripted(name: str, call: Call, released: threading.Event) -> Reply:
         return Reply(b"<html><body>Sign in to the hotel's network</body></html>", headers={"content-type": "text/html"})
     if name == "empty_object":
         return Reply(b"{}")
+    if name in ("error_in_200", "error_event"):
+        told: Json = {"type": "overloaded_error", "message": "Overloaded", "code": None}
+        said = json.dumps({"type": "error", "error": told})
+        if name == "error_event":
+            return Reply(f"event: error\ndata: {said}\n\n".encode(), headers={"content-type": "text/event-stream"})
+        return Reply(said.encode())
+    if name in ("cut", "stall"):
+        return replace(_scripted("ok", call, released), broken=name)
     if name in ("hang", "drop"):
         if name == "hang":
             released.wait(30)
