@@ -1,6 +1,6 @@
 """Every way a model's service can fail, met by the real SDKs: each ends as the record's outcome with its next step.
 
-The list: status codes, spend limits, broken bodies, broken transport, refusals, answers cut off or beside the schema, and
+The list: status codes, spend limits, broken bodies, broken transport, refusals, answers cut off or off the schema, and
 input the model does not take. Nothing here streams: an answer comes whole or not at all, so what breaks a stream for
 others is, for us, a body that ends early or is no JSON.
 """
@@ -153,7 +153,7 @@ def test_a_missing_key_is_said_before_anything_is_asked(tmp_path: Path, monkeypa
     monkeypatch.setenv("ELMER_MODEL_CLASSIFY", "openai:gpt-5-mini")
     settings = load_settings(tmp_path)
     assert choosing.text_model(settings, "extract") is None  # the local models, which doctor says
-    with pytest.raises(SettingsError, match="ELMER_MODEL_CLASSIFY .* OPENAI_API_KEY is not set"):
+    with pytest.raises(SettingsError, match=r"ELMER_MODEL_CLASSIFY .* OPENAI_API_KEY is not set"):
         choosing.text_model(settings, "classify")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
     model = choosing.text_model(load_settings(tmp_path), "classify")

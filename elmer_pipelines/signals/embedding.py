@@ -66,7 +66,7 @@ def _embed(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, ModelFault]]:
     """The vectors by text hash, and the faults; a request that fails for what is in it is halved, down to one text.
 
-    After MOST_FAULTS refused requests in a row it is the service that fails, not a text: the rest gets the same fault unasked.
+    After MOST_FAULTS in a row it is the service that fails, not a text: the rest gets the same fault unasked.
     """
     if not todo:
         return {}, {}

@@ -177,7 +177,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self.server.owner.reply(Call("models", headers, {"id": found[1]})))
 
     def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("content-length", "0")))
+        raw = self.rfile.read(length := int(self.headers.get("content-length", "0")))
+        if len(raw) < length:
+            self.close_connection = True  # the client was killed while it asked
+            return
         endpoint = self.path.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
         if endpoint not in _ENDPOINTS:
             self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
