@@ -18,6 +18,7 @@ from elmer_pipelines.clusters.theme_prompt import ThemeAnswer
 from elmer_pipelines.clusters.theming import prompts_of as theme_prompts
 from elmer_pipelines.clusters.theming import wanted_themes, wanted_trends
 from elmer_pipelines.documents.ingest import wanted_documents, wanted_knowledge
+from elmer_pipelines.models.naming import split_model
 from elmer_pipelines.models.recorded import prompt_fingerprint
 from elmer_pipelines.projects.initiatives import wanted_initiatives
 from elmer_pipelines.projects.named import wanted_projects
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from elmer_pipelines.artifacts.writing import Kind
     from elmer_pipelines.determinants import Determinants
+    from elmer_pipelines.models.choosing import Purpose
     from elmer_pipelines.models.protocols import Prompt
     from elmer_pipelines.pipeline import Pipeline
 
@@ -94,7 +96,7 @@ def _signals(pipeline: Pipeline, connection: Connection, workspace_id: str) -> D
         prompts = [prompt for row in rows for prompt in extractor.prompts(document_of(row))]
         return _asked(connection, workspace_id, prompts, FoundSignals, extractor.name)
 
-    return Demand(wanted, extractor.name, "anthropic", asked)
+    return Demand(wanted, extractor.name, _provider(pipeline, "extract"), asked)
 
 
 def _signal_embeddings(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Demand:
@@ -154,7 +156,7 @@ def _themes(pipeline: Pipeline, connection: Connection, workspace_id: str) -> De
         prompts = theme_prompts(wanted.clusters)
         return _asked(connection, workspace_id, [prompts[one] for one in ids], ThemeAnswer, name)
 
-    return Demand(wanted.determinants, name, "anthropic", asked)
+    return Demand(wanted.determinants, name, _provider(pipeline, "generate"), asked)
 
 
 def _trends(_: Pipeline, connection: Connection, workspace_id: str) -> Demand:
@@ -179,7 +181,7 @@ def _classifications(pipeline: Pipeline, connection: Connection, workspace_id: s
         prompts = classification.prompts_of(judge, near)
         return _asked(connection, workspace_id, prompts, classification.Verification, name)
 
-    return Demand(wanted.determinants, name, "anthropic", asked)
+    return Demand(wanted.determinants, name, _provider(pipeline, "classify"), asked)
 
 
 def _initiatives(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Demand:
@@ -207,7 +209,11 @@ def _artifacts(pipeline: Pipeline, connection: Connection, workspace_id: str, ki
     def asked(connection: Connection, ids: Sequence[str]) -> Asked:
         return _asked(connection, workspace_id, artifact_prompts(wanted, ids), Draft, name)
 
-    return Demand(wanted.determinants, name, "anthropic", asked, gone)
+    return Demand(wanted.determinants, name, _provider(pipeline, "generate"), asked, gone)
+
+
+def _provider(pipeline: Pipeline, purpose: Purpose) -> str:
+    return split_model(getattr(pipeline.settings, f"model_{purpose}"))[0]
 
 
 def _asked(

@@ -88,7 +88,7 @@ def of_coming(
     past = journal.history(connection, workspace_id, step, demand.model)
     if demand.asked is None:
         return _local(records, past)
-    if demand.provider == "openai":
+    if step.endswith("_embeddings"):
         asked, input_tokens = Asked(-(-records // 2_048)), records * _SIGNAL_TOKENS
         return _priced(
             connection, step, demand, records, asked, input_tokens, past, [f"{_SIGNAL_TOKENS} tokens a text"]
@@ -143,7 +143,7 @@ def _priced(
     past: History,
     assumed: list[str],
 ) -> Estimate:
-    embedding = demand.provider == "openai"
+    embedding = step.endswith("_embeddings")
     assert demand.model is not None
     if not asked.calls:
         return Estimate(records, 0, asked.cached, minutes=0.0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from elmer_pipelines.models.anthropic_text import AnthropicText
+    from elmer_pipelines.models.openai_text import OpenAIText
     from elmer_pipelines.models.protocols import EmbeddingModel, TextModel
     from elmer_pipelines.settings import Settings
     from elmer_pipelines.signals.model import Extractor
@@ -63,7 +64,7 @@ class Pipeline:
         self.database = database
         self._guard = threading.Lock()
         self._embedder: EmbeddingModel | None = None
-        self._text_models: dict[Purpose, AnthropicText | None] = {}
+        self._text_models: dict[Purpose, AnthropicText | OpenAIText | None] = {}
         self._local_extractor: Extractor | None = None
 
     def root(self, workspace_id: str) -> str:

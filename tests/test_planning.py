@@ -163,6 +163,18 @@ def test_of_a_changed_table_only_the_changed_rows_come(alone: Pipeline, workspac
     assert of(plans, "signal_embeddings").later.records == 1
 
 
+def test_a_model_of_openais_protocol_is_priced_as_one(
+    served: Pipeline, workspace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    served.documents(workspace)
+    monkeypatch.setenv("ELMER_MODEL_EXTRACT", "openai:gpt-5-mini")
+    other = Pipeline(load_settings(tmp_path), served.database)
+    (planned,) = plan(other, workspace, "signals")
+    assert (planned.model, planned.now.calls) == ("gpt-5-mini", 7)
+    assert planned.now.cost_usd
+    assert planned.now.output_tokens
+
+
 def test_failures_are_to_be_retried_or_left_to_a_person(
     served: Pipeline, workspace: str, model_server: ModelServer
 ) -> None:

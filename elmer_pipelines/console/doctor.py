@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import text
 
-from elmer_pipelines.errors import ElmerError
+from elmer_pipelines.errors import ElmerError, ModelFault
 from elmer_pipelines.installation import open_database
-from elmer_pipelines.models.choosing import embedding_model, model_name, text_model
+from elmer_pipelines.models.choosing import Purpose, embedding_model, text_model
+from elmer_pipelines.models.naming import split_model
+from elmer_pipelines.models.openai_text import OpenAIText
 from elmer_pipelines.store import workspaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from elmer_pipelines.models.anthropic_text import AnthropicText
     from elmer_pipelines.settings import Settings
     from elmer_pipelines.store.database import Database
 
+_PURPOSES: tuple[Purpose, ...] = ("extract", "classify", "generate")
 State = Literal["fine", "off", "warning", "broken"]
 _SERVICES = {
     "linear_api_key": "Linear", "notion_api_key": "Notion", "slack_bot_token": "Slack", "posthog_key": "PostHog",
@@ -93,38 +97,56 @@ def _workspaces(database: Database) -> Iterator[Finding]:
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
-    if settings.anthropic_api_key is None:
-        yield Finding("Models", "text", "off", "no ANTHROPIC_API_KEY: local heuristics and templates are used instead")
-    else:
-        for purpose in ("extract", "classify", "generate"):
-            yield _claude(settings, purpose)
+    for purpose in _PURPOSES:
+        try:
+            model = text_model(settings, purpose)
+        except ElmerError as error:
+            yield Finding("Models", purpose, "broken", str(error))
+            continue
+        if model is None:
+            local = "no ANTHROPIC_API_KEY: local heuristics and templates are used instead"
+            yield Finding("Models", purpose, "off", local)
+            continue
+        try:
+            yield _text(settings, purpose, model)
+        finally:
+            model.close()
     yield _embeddings(settings)
 
 
-def _claude(settings: Settings, purpose: Literal["extract", "classify", "generate"]) -> Finding:
+def _text(settings: Settings, purpose: Purpose, model: AnthropicText | OpenAIText) -> Finding:
     """Asks the service about the model: costs nothing, and proves key, address and name at once."""
-    set_name = getattr(settings, f"model_{purpose}")
-    name = model_name(settings, purpose)
-    note = f"{name} (instead of {set_name}, which is retired)" if name != set_name else name
-    model = text_model(settings, purpose)
-    assert model is not None
+    set_name = split_model(getattr(settings, f"model_{purpose}"))[1]
+    replaced = model.model != set_name
+    note = f"{model.model} (instead of {set_name}, which is retired)" if replaced else model.model
     try:
         lifecycle, retires_at = model.lifecycle()
-    except ElmerError as error:
-        return Finding("Models", purpose, "broken", f"{note}: {error}")
-    finally:
-        model.close()
-    when = f", retires {retires_at:%Y-%m-%d}" if retires_at else ""
-    state: State = "fine" if lifecycle == "active" and name == set_name else "warning"
-    return Finding("Models", purpose, state, f"{note}: {lifecycle}{when}")
+    except ModelFault as fault:
+        return Finding("Models", purpose, "broken", f"{note}: {fault} {_known(model, fault)}{fault.next_step}")
+    when = f"{retires_at:%Y-%m-%d}" if retires_at else ""
+    if lifecycle == "retired":
+        gone = f"{note}: retired{when and f' on {when}'}. Set ELMER_MODEL_{purpose.upper()} to another model."
+        return Finding("Models", purpose, "broken", gone)
+    state: State = "fine" if lifecycle == "active" and not replaced else "warning"
+    return Finding("Models", purpose, state, f"{note}: {lifecycle}{when and f', retires {when}'}")
+
+
+def _known(model: AnthropicText | OpenAIText, fault: ModelFault) -> str:
+    """For a wrong name, the names the key may use; OpenAI's faults have them already."""
+    if fault.kind != "not_found" or isinstance(model, OpenAIText):
+        return ""
+    try:
+        return f"The key may use {', '.join(model.known_models())}. "
+    except ModelFault:  # the fault that is being told has the cause
+        return ""
 
 
 def _embeddings(settings: Settings) -> Finding:
     model = embedding_model(settings)
     try:
         vector = model.embed(["Does the embedding model answer?"])[0]
-    except ElmerError as error:
-        return Finding("Models", "embeddings", "broken", f"{model.model}: {error}")
+    except ModelFault as fault:
+        return Finding("Models", "embeddings", "broken", f"{model.model}: {fault} {fault.next_step}")
     finally:
         close = getattr(model, "close", None)
         if close:

@@ -180,7 +180,8 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
     with database.begin() as connection:
         found = {WHOLE: background.fingerprint}
         outcomes.synchronise(connection, workspace_id, _BACKGROUND, found, max_attempts=1)
-        outcomes.finish(connection, workspace_id, _BACKGROUND, WHOLE, run_id, background.as_json())
+        if outcomes.count_pending(connection, workspace_id, _BACKGROUND):
+            outcomes.finish(connection, workspace_id, _BACKGROUND, WHOLE, run_id, background.as_json())
     result.counts.update(saved)
     return _described(database, workspace_id, result)
 

@@ -107,7 +107,7 @@ class AnthropicText:
         """The answer inside what was sent. Raises ModelFault: refusal, truncated, schema, bad_payload."""
         try:
             message = _message(raw.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise faults.classify(error, _SERVICE) from None
         reason = message.get("stop_reason")
         if reason == "refusal":
@@ -126,9 +126,18 @@ class AnthropicText:
         """`active`, `deprecated` or `retired`, and when the model retires; costs nothing. Raises ModelFault."""
         try:
             info = self._connected().models.retrieve(self._model)
+            if getattr(info, "id", None) is None:  # the SDK takes HTML, and any other JSON, for an answer
+                raise ValueError("the body describes no model")
         except Exception as error:  # noqa: BLE001 - as above
             raise faults.classify(error, _SERVICE, secret=self._key) from None
         return str(getattr(info, "lifecycle", None) or "active"), getattr(info, "retires_at", None)
+
+    def known_models(self) -> list[str]:
+        """The names the key may use now, sorted. Raises ModelFault."""
+        try:
+            return sorted(str(one.id) for one in self._connected().models.list(lifecycle=["active"]))
+        except Exception as error:  # noqa: BLE001 - as above
+            raise faults.classify(error, _SERVICE, secret=self._key) from None
 
     def _connected(self) -> anthropic.Anthropic:
         with self._lock:
@@ -149,6 +158,8 @@ class AnthropicText:
 def _message(body: str) -> dict[str, Any]:
     """The message in a body, read without the SDK, which would accept `{}` and turn HTML into a string."""
     message = json.loads(body)
+    if (fault := faults.error_in_answer(message, _SERVICE)) is not None:
+        raise fault
     if not isinstance(message, dict) or not isinstance(message.get("usage"), dict):
         raise ValueError("the body is no message with usage")
     blocks = message.get("content")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Literal
 
+from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.models.aliases import resolve
+from elmer_pipelines.models.naming import split_model
 
 if TYPE_CHECKING:
     from elmer_pipelines.models.anthropic_text import AnthropicText
     from elmer_pipelines.models.local_embeddings import LocalEmbeddings
     from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
+    from elmer_pipelines.models.openai_text import OpenAIText
     from elmer_pipelines.settings import Settings
 
 Purpose = Literal["extract", "classify", "generate"]
@@ -23,21 +26,41 @@ def is_local(model: str) -> bool:
 
 
 def model_name(settings: Settings, purpose: Purpose) -> str:
-    """The Claude model set for a purpose; a retired name is replaced, and the log says so."""
-    name, warning = resolve(getattr(settings, f"model_{purpose}"))
+    """The model set for a purpose, without its provider; a retired Claude is replaced, and the log says so."""
+    provider, name = split_model(getattr(settings, f"model_{purpose}"))
+    if provider == "openai":
+        return name
+    name, warning = resolve(name)
     if warning:
         _log.warning("%s", warning)
     return name
 
 
-def text_model(settings: Settings, purpose: Purpose) -> AnthropicText | None:
-    """The Claude model set for a purpose; None without ANTHROPIC_API_KEY."""
+def text_model(settings: Settings, purpose: Purpose) -> AnthropicText | OpenAIText | None:
+    """The model set for a purpose; None for a Claude without ANTHROPIC_API_KEY.
+
+    Raises SettingsError for `openai:MODEL` without OPENAI_API_KEY: who names one does not mean the local models.
+    """
+    if split_model(getattr(settings, f"model_{purpose}"))[0] == "openai":
+        return _openai_text(settings, purpose)
     if settings.anthropic_api_key is None:
         return None
     from elmer_pipelines.models.anthropic_text import AnthropicText
 
     key = settings.anthropic_api_key.get_secret_value()
     return AnthropicText(model_name(settings, purpose), key, settings.anthropic_base_url)
+
+
+def _openai_text(settings: Settings, purpose: Purpose) -> OpenAIText:
+    from elmer_pipelines.models.openai_text import OpenAIText
+
+    if settings.openai_api_key is None:
+        raise SettingsError(
+            f"ELMER_MODEL_{purpose.upper()} is a model of OpenAI's protocol, but OPENAI_API_KEY is not set. "
+            "Set it (any word, for a server that wants none), or name a Claude."
+        )
+    key = settings.openai_api_key.get_secret_value()
+    return OpenAIText(model_name(settings, purpose), key, settings.openai_base_url)
 
 
 def embedding_model(settings: Settings) -> OpenAIEmbeddings | LocalEmbeddings:

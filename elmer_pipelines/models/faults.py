@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from elmer_pipelines.errors import ModelFault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _FINAL_LIMITS = {
     "enforced_spend_limit_reached",
@@ -29,6 +29,8 @@ _KINDS = {401: "auth", 402: "quota", 403: "permission", 404: "not_found", 413: "
 _KINDS[529] = "overloaded"
 _STREAM_KINDS = {"overloaded_error": "overloaded", "rate_limit_error": "rate_limit", "timeout_error": "timeout"}
 _STREAM_KINDS["api_error"] = "http_500"
+# A request longer than the model's context is a plain 400: OpenAI has a code for it, the others only words.
+_OVERSIZE = re.compile(r"context_length_exceeded|string_above_max_length|prompt is too long|maximum context length")
 _NEXT_STEPS = {
     "auth": "Check the API key in .env.local; `elmer doctor` tries it.",
     "permission": "Give the API key access to this model, or choose another model.",
@@ -82,7 +84,7 @@ def _of_status(error: Any, service: str, names: set[str], secret: str, now: date
     error_type = getattr(error, "type", None)
     headers: Mapping[str, str] = error.response.headers if getattr(error, "response", None) is not None else {}
     if status == 200:  # an `error` event inside a stream that began well: only its type tells
-        kind, retryable = _STREAM_KINDS.get(str(error_type), "bad_payload"), str(error_type) in _STREAM_KINDS
+        kind, retryable = _kind_of_type(error_type)
     elif code in _FINAL_LIMITS or names & _FINAL_LIMIT_CLASSES:
         kind, retryable = "quota", False
     else:
@@ -91,8 +93,24 @@ def _of_status(error: Any, service: str, names: set[str], secret: str, now: date
     request = getattr(error, "request_id", None)
     labels = ", ".join(str(part) for part in (status, error_type, code, request) if part)
     said = getattr(error, "api_message", None) or _message_of(getattr(error, "body", None))
+    if status == 400 and _OVERSIZE.search(f"{code} {said}"):
+        kind = "too_large"
     message = f"{service} refused the call ({labels})" + (f": {said}" if said else ".")
     return fault(kind, redact(message, secret), retryable=retryable, retry_after=retry_after(headers, now))
+
+
+def error_in_answer(answer: object, service: str) -> ModelFault | None:
+    """The fault where a 200 holds an error instead of an answer, as gateways send it; None where it does not."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return None
+    kind, retryable = _kind_of_type(error.get("type"))
+    said = redact(f"{error.get('type')}: {_message_of(answer)}", "")
+    return fault(kind, f"{service} sent an error in place of an answer ({said}).", retryable=retryable)
+
+
+def _kind_of_type(error_type: object) -> tuple[str, bool]:
+    return _STREAM_KINDS.get(str(error_type), "bad_payload"), str(error_type) in _STREAM_KINDS
 
 
 def _advised(headers: Mapping[str, str], otherwise: bool) -> bool:
@@ -119,6 +137,15 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now).total_seconds())
+
+
+def unknown_model(model: str, service: str, known: Sequence[str]) -> ModelFault:
+    """The fault of a name the service does not list, with the names that look most like it."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(model, known, n=5, cutoff=0.3) or list(known[:5])
+    instead = f"; it has {', '.join(near)}" if near else ""
+    return fault("not_found", f"{service} has no model {model}{instead}.", retryable=False)
 
 
 def schema_fault(error: ValidationError, service: str) -> ModelFault:

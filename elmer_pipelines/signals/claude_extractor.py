@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PROMPT_FILE = Path(__file__).parent / "prompts" / "extract_signals.md"
 MAX_ANSWER_TOKENS = 16_000  # thinking counts too; a window of 24,000 characters full of signals needs about 6,000
 _RENDERING = 1  # raise when `material` changes: answers to another question are not comparable
+_SPLIT = {"truncated", "too_large"}
 _LEAST_WINDOW = 2_000  # characters: below this a cut-off answer is not the window's fault
 
 
@@ -45,7 +46,8 @@ class FoundSignals(BaseModel):
 class ClaudeExtractor:
     """An Extractor that asks a text model, window by window.
 
-    A window whose answer is cut off is asked again in halves. `max_chars` and `overlap_segments` shape the windows.
+    A window whose answer is cut off, or that is more than the model takes, is asked again in halves. `max_chars` and
+    `overlap_segments` shape the windows.
     """
 
     def __init__(self, text_model: TextModel, *, max_chars: int = 24_000, overlap_segments: int = 2) -> None:
@@ -97,7 +99,7 @@ class ClaudeExtractor:
         try:
             answer = self._text_model.answer(self._asking(document, turns), FoundSignals)
         except ModelFault as fault:
-            if fault.kind != "truncated" or window.end - window.start < _LEAST_WINDOW:
+            if fault.kind not in _SPLIT or window.end - window.start < _LEAST_WINDOW:
                 raise
             parts = _smaller(document, window, turns)
             return [quote for part in parts for quote in self._of_window(document, part)]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 CHUNK = 2_048  # texts claimed at once: one full request to OpenAI
+MOST_FAULTS = 20  # in a row: halving a full request down to one bad text meets 12, and its neighbours may be as bad
+_HALVED = {"too_large", "http_400", "bad_payload"}
 
 
 def wanted_embeddings(hashes: Mapping[str, str], model: str) -> dict[str, Determinants]:
@@ -68,17 +70,28 @@ def embed_records(
 def _embed(
     embedder: EmbeddingModel, todo: dict[str, str]
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, ModelFault]]:
-    """The vectors by text hash, and the faults; a request that fails for what is in it is halved, down to one text."""
+    """The vectors by text hash, and the faults; a request that fails for what is in it is halved, down to one text.
+
+    After MOST_FAULTS in a row it is the service that fails, not a text: the rest gets the same fault unasked.
+    """
     if not todo:
         return {}, {}
-    try:
-        matrix = embedder.embed(list(todo.values()))
-        return dict(zip(todo, matrix, strict=True)), {}
-    except ModelFault as fault:
-        if len(todo) == 1 or fault.kind not in {"too_large", "http_400", "bad_payload"}:
-            return {}, dict.fromkeys(todo, fault)
-    keys = list(todo)
-    middle = len(keys) // 2
-    left = _embed(embedder, {key: todo[key] for key in keys[:middle]})
-    right = _embed(embedder, {key: todo[key] for key in keys[middle:]})
-    return {**left[0], **right[0]}, {**left[1], **right[1]}
+    vectors: dict[str, NDArray[np.float32]] = {}
+    faults: dict[str, ModelFault] = {}
+    waiting, in_a_row = [list(todo)], 0
+    while waiting:
+        keys = waiting.pop()
+        try:
+            matrix = embedder.embed([todo[key] for key in keys])
+        except ModelFault as fault:
+            in_a_row += 1
+            if in_a_row == MOST_FAULTS or fault.kind not in _HALVED:
+                return vectors, {**dict.fromkeys(todo.keys() - vectors.keys(), fault), **faults}
+            if len(keys) == 1:
+                faults[keys[0]] = fault
+            else:
+                waiting += [keys[len(keys) // 2 :], keys[: len(keys) // 2]]
+        else:
+            in_a_row = 0
+            vectors.update(zip(keys, matrix, strict=True))
+    return vectors, faults

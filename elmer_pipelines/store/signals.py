@@ -235,12 +235,18 @@ def set_status(connection: Connection, workspace_id: str, signal_id: str, status
 
 
 def for_clustering(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
-    """Live signals, oldest first: id, text_hash, severity and frequency as people see them."""
+    """Live signals, what was said first first: id, text_hash, severity and frequency as people see them.
+
+    The order in which rows were stored means nothing: answers come in any (I2).
+    """
     rows = connection.execute(
         text(
             "SELECT s.id, s.text_hash, coalesce(s.edits->>'severity', s.severity) AS severity, "
             "coalesce(s.edits->>'frequency', s.frequency) AS frequency FROM elmer.signals s "
-            "WHERE s.workspace_id = :w AND s.retired_at IS NULL ORDER BY s.created_at, s.id"
+            "JOIN elmer.documents d ON d.workspace_id = s.workspace_id AND d.id = s.document_id "
+            "JOIN elmer.document_versions v ON v.workspace_id = s.workspace_id AND v.document_id = s.document_id "
+            "AND v.content_hash = s.content_hash WHERE s.workspace_id = :w AND s.retired_at IS NULL "
+            "ORDER BY coalesce(s.occurred_at, v.occurred_at), d.address, s.start, s.id"
         ),
         {"w": workspace_id},
     )

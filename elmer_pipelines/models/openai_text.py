@@ -1,0 +1,262 @@
+"""Text models over OpenAI's chat protocol: OpenAI, and any server that speaks it (Ollama, vLLM, gateways).
+
+No prompt and no cache here: see `recorded.py`. Answers are never streamed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.models import faults
+from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
+from elmer_pipelines.models.retrying import Retrying
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import httpx2
+    import openai
+
+ASKS = 2  # an answer that came but is broken is asked for once more
+# Rules that strict schemas may not have; what comes back is validated here against all of them.
+_UNENFORCED = {"default", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "format", "pattern"}
+_UNENFORCED |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)  # how some open models show their thinking
+_FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Which optional parts of the protocol a server takes; learned from its refusals, which cost nothing."""
+
+    limit: str = "max_completion_tokens"
+    effort: bool = True
+    schema: bool = True
+
+    def without(self, refusal: str) -> Dialect | None:
+        """The dialect that leaves out what a refusal names; None where it is about something else."""
+        if self.limit in refusal and self.limit != "max_tokens":
+            return replace(self, limit="max_tokens")
+        if self.effort and "reasoning_effort" in refusal:
+            return replace(self, effort=False)
+        if self.schema and ("response_format" in refusal or "json_schema" in refusal):
+            return replace(self, schema=False)
+        return None
+
+
+class OpenAIText:
+    """A TextModel on one model behind OpenAI's chat protocol; one client, built on first use, safe for many threads.
+
+    `base_url` includes `/v1`; None leaves it to the SDK. `timeout` is in seconds per read. Servers other than OpenAI
+    are told the schema in words too, as not all enforce it. Raises SettingsError on an empty key. `raw` and `parse`
+    are the two halves of `answer`, for whoever stores what came before using it.
+    """
+
+    provider = "openai"
+
+    def __init__(
+        self,
+        model: str,
+        api_key: str,
+        base_url: str | None = None,
+        timeout: float = 120.0,
+        http_client: httpx2.Client | None = None,
+        *,
+        retrying: Retrying | None = None,
+    ) -> None:
+        if not api_key.strip():
+            raise SettingsError("OPENAI_API_KEY is empty. Set it in .env.local, or choose a model of another provider.")
+        self._model = model
+        self._key = api_key.strip()
+        self._base_url = base_url
+        self._timeout = timeout
+        self._http_client = http_client
+        self._retrying = retrying or Retrying()
+        self._lock = threading.Lock()
+        self._client: openai.OpenAI | None = None
+        host = urlsplit(base_url or "").netloc.rpartition("@")[2]
+        self._is_openai = not host or host.endswith("openai.com")
+        self._service = "OpenAI" if self._is_openai else host
+        self._dialect = Dialect()
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    def __repr__(self) -> str:
+        return f"OpenAIText({self._model!r})"
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
+        """One validated answer, asked for once more where it came and was broken. Raises ModelFault."""
+        for _ in range(ASKS - 1):
+            raw = self.raw(prompt, schema)
+            try:
+                return self.parse(raw, schema)
+            except ModelFault as fault:
+                if not fault.retryable:
+                    raise
+        return self.parse(self.raw(prompt, schema), schema)
+
+    def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
+        """What the service sent for the prompt: whole, metered, not yet trusted. Raises ModelFault."""
+        shape = strict_schema(schema)
+        return self._retrying.call(lambda: self._send(prompt, schema.__name__, shape))
+
+    def _send(self, prompt: Prompt, name: str, shape: dict[str, Any]) -> RawAnswer:
+        while True:
+            dialect = self._dialect
+            try:
+                response = self._connected().chat.completions.with_raw_response.create(
+                    **self._request(prompt, name, shape, dialect)
+                )
+                body = response.text
+                limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
+                request_id = response.headers.get("x-request-id")
+                return RawAnswer(body, _usage(_choice(body)[0]), self._model, request_id, {"limits": limits})
+            except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
+                fault = faults.classify(error, self._service, secret=self._key)
+                plainer = dialect.without(_named(error)) if fault.kind in ("http_400", "http_422") else None
+                if plainer is None:  # `from None`: a traceback of the cause could show the key the service echoed
+                    raise fault from None
+                self._dialect = plainer
+
+    def _request(self, prompt: Prompt, name: str, shape: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
+        instructions = prompt.instructions
+        if not dialect.schema or not self._is_openai:
+            rule = "Answer with one JSON object and nothing else. It fits this JSON schema:"
+            instructions = f"{instructions}\n\n{rule}\n{json.dumps(shape, ensure_ascii=False)}"
+        request: dict[str, Any] = {
+            "model": self._model,
+            "messages": [
+                {"role": "system", "content": instructions},
+                {"role": "user", "content": prompt.material},
+            ],
+            dialect.limit: prompt.max_tokens,
+        }
+        if dialect.effort:
+            request["reasoning_effort"] = prompt.effort
+        if dialect.schema:
+            form = {"name": name[:64], "schema": shape, "strict": True}
+            request["response_format"] = {"type": "json_schema", "json_schema": form}
+        return request
+
+    def parse(self, raw: RawAnswer, schema: type[Answer]) -> Answer:
+        """The answer inside what was sent. Raises ModelFault: refusal, truncated, schema, bad_payload."""
+        try:
+            _, message, reason = _choice(raw.body)
+        except (ValueError, RecursionError) as error:
+            raise faults.classify(error, self._service) from None
+        if message.get("refusal") or reason == "content_filter":
+            why = "its content filter" if reason == "content_filter" else "the model's own judgement"
+            raise faults.fault("refusal", f"{raw.model} declined to answer ({why}).", retryable=False)
+        if reason in ("length", None):
+            why = reason or "it broke off without a reason"
+            raise faults.fault("truncated", f"The answer of {raw.model} is cut off ({why}).", retryable=reason is None)
+        try:
+            return schema.model_validate_json(_json_in(str(message.get("content") or "")))
+        except ValidationError as error:
+            raise faults.schema_fault(error, raw.model) from None
+
+    def lifecycle(self) -> tuple[str, datetime | None]:
+        """`active` where the server lists the model; costs nothing. Raises ModelFault that names what it has instead.
+
+        The protocol knows no dates of retirement: the second value is always None.
+        """
+        try:
+            listed = sorted(str(one.id) for one in self._connected().models.list())
+        except Exception as error:  # noqa: BLE001 - as above
+            raise faults.classify(error, self._service, secret=self._key) from None
+        if self._model in listed or f"{self._model}:latest" in listed:
+            return "active", None
+        raise faults.unknown_model(self._model, self._service, listed)
+
+    def _connected(self) -> openai.OpenAI:
+        with self._lock:
+            if self._client is None:
+                import httpx2
+                import openai
+
+                self._client = openai.OpenAI(
+                    api_key=self._key,
+                    base_url=self._base_url,
+                    timeout=httpx2.Timeout(self._timeout, connect=min(5.0, self._timeout)),
+                    max_retries=0,  # one place decides about retries
+                    http_client=self._http_client,
+                )
+            return self._client
+
+
+def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema as strict mode takes it: closed objects, every property required, no rules it can't enforce."""
+    import openai
+
+    shape: Any = openai.pydantic_function_tool(schema)["function"]["parameters"]
+    _loosen(shape)
+    return dict(shape)
+
+
+def _loosen(shape: dict[str, Any]) -> None:
+    for rule in _UNENFORCED & shape.keys():
+        del shape[rule]
+    inner = [*shape.get("$defs", {}).values(), *shape.get("properties", {}).values(), *shape.get("anyOf", [])]
+    for one in (*inner, shape.get("items")):
+        if isinstance(one, dict):
+            _loosen(one)
+
+
+def _named(error: Exception) -> str:
+    """What a refusal says, and the parameter it is about."""
+    return f"{getattr(error, 'param', '')} {getattr(error, 'body', '')} {error}"
+
+
+def _choice(body: str) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+    """Usage, message and reason to stop in a body, read without the SDK, which does not check them."""
+    answer = json.loads(body)
+    if (fault := faults.error_in_answer(answer, "The service")) is not None:
+        raise fault
+    if not isinstance(answer, dict) or not isinstance(answer.get("usage"), dict):
+        raise ValueError("the body is no completion with usage")
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise ValueError("the completion has no choice")
+    message, reason = choices[0].get("message"), choices[0].get("finish_reason")
+    if not isinstance(message, dict) or not (reason is None or isinstance(reason, str)):
+        raise ValueError("the completion has no message")
+    return answer["usage"], message, reason
+
+
+def _usage(counted: dict[str, Any]) -> Usage:
+    """Tokens by kind: here the service counts cached and written tokens as part of the prompt, we beside it."""
+    details = counted.get("prompt_tokens_details") or {}
+    prompt, answer = _count(counted, "prompt_tokens"), _count(counted, "completion_tokens")
+    cached, written = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
+    return Usage(max(0, prompt - cached - written), answer, cached, written)
+
+
+def _count(counted: dict[str, Any], name: str) -> int:
+    value = counted.get(name) or 0
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"usage.{name} is no count")
+    return value
+
+
+def _json_in(text: str) -> str:
+    """The JSON of an answer that may come after thoughts or between fences, as of servers that enforce no schema."""
+    text = _THOUGHTS.sub("", text).strip()
+    fenced = None if text.startswith("{") else _FENCED.search(text)
+    return fenced[1] if fenced else text

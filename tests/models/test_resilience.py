@@ -1,0 +1,93 @@
+"""How calls are tried again, judged by llmock from what it saw: waits are kept, what is final is asked once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from llmock.pytest_plugin import LLMock
+from pydantic import BaseModel
+
+from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.models.anthropic_text import AnthropicText
+from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
+from elmer_pipelines.models.openai_text import OpenAIText
+from elmer_pipelines.models.protocols import Prompt
+from elmer_pipelines.models.retrying import Retrying
+
+PROMPT = Prompt("name_it", 1, "Name the theme.", "Exports crash every Friday.")
+QUICK = Retrying(first_wait_s=0.1)
+
+
+class Theme(BaseModel):
+    name: str
+
+
+@pytest.fixture(params=["anthropic", "openai"])
+def model(request: pytest.FixtureRequest, llmock: LLMock) -> Iterator[AnthropicText | OpenAIText]:
+    own: AnthropicText | OpenAIText
+    if request.param == "anthropic":
+        own = AnthropicText("claude-haiku-5-5", "key", llmock.base_url("anthropic"), 1.0, retrying=QUICK)
+    else:
+        own = OpenAIText("gpt-5-mini", "key", llmock.base_url("openai"), 1.0, retrying=QUICK)
+    yield own
+    own.close()
+
+
+def _said(llmock: LLMock) -> None:
+    llmock.reply(json.dumps({"name": "Exports crash"}), times=None)
+
+
+def test_a_wait_that_is_asked_for_is_kept(model: AnthropicText | OpenAIText, llmock: LLMock) -> None:
+    llmock.rate_limit(times=2, retry_after=0.4)
+    _said(llmock)
+    assert model.answer(PROMPT, Theme).name == "Exports crash"
+    assert len(llmock.requests) == 3
+    llmock.assert_resilient(strict=True)
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 529])
+def test_a_passing_error_is_waited_out(model: AnthropicText | OpenAIText, llmock: LLMock, status: int) -> None:
+    llmock.fail(status, times=2)
+    _said(llmock)
+    assert model.answer(PROMPT, Theme).name == "Exports crash"
+    llmock.assert_resilient(strict=True)
+
+
+def test_a_slow_answer_is_given_up_and_asked_for_again(model: AnthropicText | OpenAIText, llmock: LLMock) -> None:
+    llmock.delay(1.5, times=1)
+    _said(llmock)
+    assert model.answer(PROMPT, Theme).name == "Exports crash"
+    llmock.assert_resilient()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, "auth"), (403, "permission"), (404, "not_found")])
+def test_what_is_final_is_asked_once(model: AnthropicText | OpenAIText, llmock: LLMock, status: int, kind: str) -> None:
+    llmock.fail(status, times=None)
+    with pytest.raises(ModelFault) as caught:
+        model.answer(PROMPT, Theme)
+    assert (caught.value.kind, len(llmock.requests)) == (kind, 1)
+    llmock.assert_resilient(strict=True)
+
+
+def test_more_than_the_context_holds_is_asked_once(model: AnthropicText | OpenAIText, llmock: LLMock) -> None:
+    llmock.context_overflow()
+    with pytest.raises(ModelFault) as caught:
+        model.answer(PROMPT, Theme)
+    assert (caught.value.kind, len(llmock.requests)) == ("too_large", 1)
+
+
+def test_an_outage_ends_after_four_tries(model: AnthropicText | OpenAIText, llmock: LLMock) -> None:
+    llmock.outage()
+    with pytest.raises(ModelFault) as caught:
+        model.answer(PROMPT, Theme)
+    assert (caught.value.kind, caught.value.retryable, len(llmock.requests)) == ("http_503", True, 4)
+
+
+def test_embeddings_wait_too(llmock: LLMock) -> None:
+    llmock.rate_limit(times=1, retry_after=0.4).fail(503, times=1)
+    own = OpenAIEmbeddings(api_key="key", base_url=llmock.base_url("openai"), timeout=5, retrying=QUICK)
+    assert own.embed(["The export crashes."]).shape == (1, 1_536)
+    own.close()
+    llmock.assert_resilient(strict=True)
