@@ -14,6 +14,8 @@ from elmer_pipelines.documents.workspace_file import WorkspaceFile, read_workspa
 from elmer_pipelines.ledger import Ledger
 from elmer_pipelines.models.choosing import Purpose, embedding_model, is_local, text_model
 from elmer_pipelines.models.recorded import CallContext, Recorded, RecordedEmbeddings
+from elmer_pipelines.models.redacted import RedactedEmbeddings, RedactedText, redaction_of
+from elmer_pipelines.models.redaction import Redaction
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.store import workspaces
@@ -74,6 +76,11 @@ class Pipeline:
     def workspace_file(self, workspace_id: str) -> WorkspaceFile:
         """The workspace's own settings. Raises WorkspaceError."""
         return read_workspace_file(self.root(workspace_id))
+
+    def redaction(self, workspace_id: str) -> Redaction | None:
+        """What the workspace keeps back from services; None where it does not. Raises WorkspaceError."""
+        privacy = self.workspace_file(workspace_id).privacy
+        return Redaction(privacy.terms) if privacy.redact else None
 
     def changes(self, workspace_id: str) -> SourceChanges:
         """How the workspace's folder differs from what is stored. Raises WorkspaceError."""
@@ -172,7 +179,8 @@ class Pipeline:
 
         ledger = self._ledger(workspace_id, "cluster_themes", run_id)
         model = self.text_model("generate", ledger)
-        result = name_clusters(self.database, workspace_id, self.embedder, model, run_id=run_id)
+        redaction = self.redaction(workspace_id)
+        result = name_clusters(self.database, workspace_id, self.embedder, model, redaction=redaction, run_id=run_id)
         return _accounted(result, ledger)
 
     def cluster_trends(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
@@ -237,8 +245,11 @@ class Pipeline:
         model = self.text_model("extract", ledger)
         if model is not None:
             from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
+            from elmer_pipelines.signals.redacted_extractor import RedactedExtractor
 
-            return ClaudeExtractor(model)
+            redaction = redaction_of(model)
+            claude = ClaudeExtractor(model)
+            return claude if redaction is None else RedactedExtractor(claude, redaction)
         if self._local_extractor is None:
             from elmer_pipelines.signals.local_extractor import LocalExtractor
 
@@ -258,7 +269,9 @@ class Pipeline:
             if self._embedder is None:
                 self._embedder = embedding_model(self.settings)
         if ledger is not None and isinstance(self._embedder, OpenAIEmbeddings):
-            return RecordedEmbeddings(self._embedder, ledger, ledger.context)
+            recorded = RecordedEmbeddings(self._embedder, ledger, ledger.context)
+            redaction = self.redaction(ledger.context.workspace_id)
+            return recorded if redaction is None else RedactedEmbeddings(recorded, redaction)
         return self._embedder
 
     def text_model(self, purpose: Purpose, ledger: Ledger | None = None) -> TextModel | None:
@@ -267,7 +280,11 @@ class Pipeline:
             if purpose not in self._text_models:
                 self._text_models[purpose] = text_model(self.settings, purpose)
         model = self._text_models[purpose]
-        return model if model is None or ledger is None else Recorded(model, ledger, ledger.context)
+        if model is None or ledger is None:
+            return model
+        redaction = self.redaction(ledger.context.workspace_id)
+        recorded = Recorded(model, ledger, ledger.context)
+        return recorded if redaction is None else RedactedText(recorded, redaction)
 
     def close(self) -> None:
         """Give back the models' connections and the database's."""

@@ -94,6 +94,9 @@ def _cases(connection: Connection, workspace_id: str, kind: Kind) -> list[Case]:
 
 def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None) -> str:
     by = [composed.WRITTEN_BY] if model is None else [model.model, prompt.instructions, generated.LAYOUT]
+    seen = case if model is None else generated.as_sent(case, model)
+    if seen != case:
+        by.append(seen.fingerprint())
     return fingerprint(kind=kind.name, case=case.fingerprint(), by=by)
 
 

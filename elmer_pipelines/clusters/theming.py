@@ -5,6 +5,7 @@ How names and trends are worked out is in `themes.py`, `theme_prompt.py` and `tr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from elmer_pipelines.clusters.theme_prompt import ThemeAnswer, named, naming_pro
 from elmer_pipelines.clusters.themes import ClusterTexts, Theme, local_themes, with_own_name
 from elmer_pipelines.clusters.trends import cluster_trends
 from elmer_pipelines.ids import fingerprint, text_hash
+from elmer_pipelines.models.redaction import Placeholders, Redaction, without_placeholders
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import embeddings, signals
@@ -36,14 +38,19 @@ def name_clusters(
     embedder: EmbeddingModel,
     text_model: TextModel | None,
     *,
+    redaction: Redaction | None = None,
     run_id: str | None = None,
 ) -> StepResult:
     """Name every cluster whose members changed: by Claude, or without a model by the terms that set it apart.
+
+    With a `redaction` no name, term or summary is made of what it keeps back: they travel on in later prompts.
 
     A name a person gave is kept beside it and is what is shown (I5).
     """
     with database.begin() as connection:
         clusters = _texts(connection, workspace_id, embedder)
+    if redaction is not None:
+        clusters = {one: _redacted(cluster, redaction) for one, cluster in clusters.items()}
     if text_model is None:
         result = _locally(database, workspace_id, clusters, run_id)
     else:
@@ -75,6 +82,18 @@ def _texts(connection: Connection, workspace_id: str, embedder: EmbeddingModel) 
     return found
 
 
+def _redacted(cluster: ClusterTexts, redaction: Redaction) -> ClusterTexts:
+    """The cluster with placeholders in its texts, the same value of the cluster by the same one."""
+    placeholders = Placeholders()
+    placeholders.avoid(*cluster.texts)
+    return replace(cluster, texts=tuple(redaction.clean(words, placeholders) for words in cluster.texts))
+
+
+def _local_themes(clusters: dict[str, ClusterTexts]) -> dict[str, Theme]:
+    bare = (replace(one, texts=tuple(map(without_placeholders, one.texts))) for one in clusters.values())
+    return local_themes(list(bare))
+
+
 def _locally(
     database: Database, workspace_id: str, clusters: dict[str, ClusterTexts], run_id: str | None
 ) -> StepResult:
@@ -83,7 +102,7 @@ def _locally(
     texts = sorted({text_hash(words) for cluster in clusters.values() for words in cluster.texts})
 
     def do(connection: Connection) -> StepResult:
-        for cluster_id, theme in local_themes(list(clusters.values())).items():
+        for cluster_id, theme in _local_themes(clusters).items():
             _save(workspace_id, cluster_id, theme, "local/terms", connection)
         return StepResult("cluster_themes")
 
@@ -101,7 +120,7 @@ def _by_model(
     run_id: str | None,
 ) -> StepResult:
     """One call a cluster, seen beside its nearest siblings; only a change of its own members asks again."""
-    local = local_themes(list(clusters.values()))
+    local = _local_themes(clusters)
     near = nearest_siblings(list(clusters.values()))
     prompts = {
         one: naming_prompt(clusters[one], local[one], siblings_of(one, clusters, local, near)) for one in clusters

@@ -18,6 +18,7 @@ from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.ids import fingerprint
 from elmer_pipelines.models.prompts import envelope, load_prompt
 from elmer_pipelines.models.protocols import Prompt
+from elmer_pipelines.models.redacted import redaction_of
 from elmer_pipelines.signals import shared_words
 from elmer_pipelines.store import projects as store
 from elmer_pipelines.store.projects import Candidate, Classification, Project
@@ -85,6 +86,9 @@ class Judge:
         model = self.text_model
         local = {project: sorted(words) for project, words in self.words.items()} if model is None else None
         verified_by = [_LOCAL, local] if model is None else [model.model, self.prompt.instructions]
+        redaction = redaction_of(model)
+        if redaction is not None:
+            verified_by.append(redaction.logic)
         projects = [[one.id, one.text_hash] for one in sorted(self.projects, key=lambda one: one.id)]
         thresholds = [self.scale.link, self.scale.unrelated]
         return fingerprint(

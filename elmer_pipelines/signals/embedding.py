@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.ids import fingerprint
+from elmer_pipelines.ids import fingerprint, text_hash
+from elmer_pipelines.models.redacted import redaction_of
 from elmer_pipelines.store import embeddings as store
+from elmer_pipelines.store import outcomes
 from elmer_pipelines.work import Finished, work_through
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.steps import StepResult
     from elmer_pipelines.store.database import Database
 
+_READ_AT_ONCE = 10_000
 CHUNK = 2_048  # texts claimed at once: one full request to OpenAI
 
 
@@ -39,6 +42,8 @@ def embed_records(
     `hashes` maps record ids to text hashes; `texts_of` reads the texts of some of the records.
     """
     wanted = {record: fingerprint(text=text, model=embedder.model) for record, text in hashes.items()}
+    _mark_redacted(database, wanted, texts_of, embedder)
+    _drop_sent_otherwise(database, workspace_id, step, wanted, hashes, embedder.model)
 
     def work_on(records: Sequence[str]) -> list[Finished]:
         with database.begin() as connection:
@@ -57,6 +62,46 @@ def embed_records(
     result.counts.update({"texts": len(set(hashes.values())), "model": embedder.model})
     result.counts["dimensions"] = embedder.dimensions
     return result
+
+
+def _mark_redacted(
+    database: Database,
+    wanted: dict[str, str],
+    texts_of: Callable[[Connection, Sequence[str]], Mapping[str, str]],
+    embedder: EmbeddingModel,
+) -> None:
+    """Behind the fingerprint of a text that is not sent as it is, `/` and the hash of what is sent."""
+    redaction = redaction_of(embedder)
+    records = list(wanted) if redaction is not None else []
+    for start in range(0, len(records), _READ_AT_ONCE):
+        with database.begin() as connection:
+            texts = texts_of(connection, records[start : start + _READ_AT_ONCE])
+        for record, text in texts.items():
+            sent = redaction.clean(text) if redaction is not None else text
+            if sent != text:
+                wanted[record] += f"/{text_hash(sent)}"
+
+
+def _drop_sent_otherwise(
+    database: Database,
+    workspace_id: str,
+    step: str,
+    wanted: Mapping[str, str],
+    hashes: Mapping[str, str],
+    model: str,
+) -> None:
+    """Forget vectors of texts that were sent in another form: redaction was switched on or off, or its terms changed.
+
+    The same text under the same model has the same fingerprint up to the `/`.
+    """
+    with database.begin() as connection:
+        before = outcomes.fingerprints(connection, workspace_id, step, list(wanted))
+        otherwise = [
+            hashes[record]
+            for record, mark in before.items()
+            if mark != wanted[record] and mark.partition("/")[0] == wanted[record].partition("/")[0]
+        ]
+        store.forget(connection, workspace_id, otherwise, model)
 
 
 def _embed(

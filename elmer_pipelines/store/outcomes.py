@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -56,6 +56,18 @@ def synchronise(
         ).bindparams(arrays[0]),
         {"workspace": workspace_id, "step": step, "records": arguments["records"]},
     )
+
+
+def fingerprints(connection: Connection, workspace_id: str, step: str, records: Sequence[str]) -> dict[str, str]:
+    """The fingerprint each of these records was last worked, or wanted, under."""
+    rows = connection.execute(
+        text(
+            "SELECT record_id, fingerprint FROM elmer.outcomes "
+            "WHERE workspace_id = :w AND step = :s AND record_id = ANY(:r)"
+        ).bindparams(bindparam("r", type_=_TEXTS)),
+        {"w": workspace_id, "s": step, "r": list(records)},
+    )
+    return {row.record_id: row.fingerprint for row in rows}
 
 
 def count_pending(connection: Connection, workspace_id: str, step: str) -> int:
