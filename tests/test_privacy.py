@@ -34,7 +34,7 @@ Ada Lovelace: The calendar sync of Project Falcon creates duplicate appointments
 
 Ada Lovelace: Call me at +49 170 5556677 because the app loses my job notes whenever there is no network.
 
-Ada Lovelace: Paying with 4111 1111 1111 1111 fails every Friday and the refund to DE89 3704 0044 0532 0130 00 never came.
+Ada Lovelace: Paying with 4111 1111 1111 1111 fails often and a refund to DE89 3704 0044 0532 0130 00 never came.
 """
 TICKETS = """id,text,author,date
 1,The calendar sync of Project Falcon doubled all appointments of carol@example.net again,carol@example.net,2026-05-11

@@ -75,6 +75,26 @@ def write_text(path: str, text: str) -> None:
         ) from error
 
 
+def remove(path: str) -> None:
+    """Delete a file, and the folder it leaves empty; one that is gone is fine. Raises RecordError (unwritable)."""
+    try:
+        if "://" in path:
+            import fsspec
+
+            system, place = fsspec.core.url_to_fs(path)
+            if system.exists(place):
+                system.rm_file(place)
+            return
+        Path(path).unlink(missing_ok=True)
+        if Path(path).parent.is_dir() and not any(Path(path).parent.iterdir()):
+            Path(path).parent.rmdir()
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        raise RecordError(
+            "unwritable", f"The artifact {path} could not be deleted: {reason}.", next_step="Delete it by hand."
+        ) from error
+
+
 def _write_local(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")

@@ -14,6 +14,7 @@ from elmer_pipelines.artifacts.evidence import gather
 from elmer_pipelines.artifacts.grouping import group, vectors_of
 from elmer_pipelines.ids import fingerprint, stable_id
 from elmer_pipelines.models.prompts import load_prompt
+from elmer_pipelines.models.provenance import drawn_from
 from elmer_pipelines.store import artifacts as store
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store.artifacts import Artifact
@@ -118,7 +119,8 @@ def _write(
     if before is not None and before.fingerprint == determined_by:
         files.write_text(path, before.text)
         return lambda connection: store.set_file(connection, workspace_id, before.id, path)
-    text = _text(case, kind, prompt, model, vectors)
+    with drawn_from(known):
+        text = _text(case, kind, prompt, model, vectors)
     found = citations.parse(text, known)
     version = before.version + 1 if before else 1
     artifact = Artifact(

@@ -13,6 +13,7 @@ from elmer_pipelines.clusters.theme_prompt import ThemeAnswer, named, naming_pro
 from elmer_pipelines.clusters.themes import ClusterTexts, Theme, local_themes, with_own_name
 from elmer_pipelines.clusters.trends import cluster_trends
 from elmer_pipelines.ids import fingerprint, text_hash
+from elmer_pipelines.models.provenance import drawn_from
 from elmer_pipelines.models.redaction import Placeholders, Redaction, without_placeholders
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusters as store
@@ -137,7 +138,9 @@ def _by_model(
     }
 
     def name(cluster_id: str) -> Callable[[Connection], None]:
-        answer = model.answer(prompts[cluster_id], ThemeAnswer)
+        seen = [clusters[cluster_id], *(other for other, _ in siblings_of(cluster_id, clusters, local, near))]
+        with drawn_from([signal for cluster in seen for signal in cluster.signal_ids]):
+            answer = model.answer(prompts[cluster_id], ThemeAnswer)
         return partial(_save, workspace_id, cluster_id, named(answer, local[cluster_id]), model.model)
 
     result = work_through(

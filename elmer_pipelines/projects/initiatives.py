@@ -138,8 +138,14 @@ def _look(
 def _decide(connection: Connection, workspace_id: str, board: _Board) -> StepResult:
     left = max(0, board.automation.max_actions_per_day - board.acted_today)
     decisions: dict[str, Decision] = {}
+    initiatives = project_store.live(connection, workspace_id, "initiative")
+    nameless = {one.cluster_id: one for one in initiatives if _nameless(one)}
     for cluster in board.clusters:
         decision = _decision(board, cluster, left)
+        if cluster.id in nameless:
+            name, description = _worded(cluster)
+            worded = replace(nameless[cluster.id], name=name, description=description)
+            project_store.save(connection, workspace_id, [worded])
         if decision.action == "created" and cluster.id not in _acted(board):
             decision = replace(decision, project_id=_create(connection, workspace_id, cluster))
         if decision.action in ACTED and cluster.id not in _acted(board):
@@ -218,10 +224,20 @@ def _worked_on_in(board: _Board, cluster: ClusterState) -> tuple[str | None, int
     return (project_id if number > _MOSTLY * len(cluster.members) else None), number
 
 
-def _create(connection: Connection, workspace_id: str, cluster: ClusterState) -> str:
+def _nameless(project: Project) -> bool:
+    """Whether its words were purged, or it never had any."""
+    return project.name == f"Cluster {project.cluster_id}" and not project.description
+
+
+def _worded(cluster: ClusterState) -> tuple[str, str]:
+    """The name and description of the project a cluster gives rise to."""
     name = (cluster.theme or " · ".join(cluster.terms[:3]) or f"Cluster {cluster.id}").strip()
     terms = f"Terms that set it apart: {', '.join(cluster.terms)}." if cluster.terms else ""
-    description = "\n\n".join(part for part in (cluster.summary, terms) if part)
+    return name, "\n\n".join(part for part in (cluster.summary, terms) if part)
+
+
+def _create(connection: Connection, workspace_id: str, cluster: ClusterState) -> str:
+    name, description = _worded(cluster)
     project_id = stable_id("P", workspace_id, "cluster", cluster.id)
     project = Project(project_id, name, description, "inbox", "initiative", cluster.id)
     project_store.save(connection, workspace_id, [project])

@@ -18,6 +18,7 @@ from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.ids import fingerprint
 from elmer_pipelines.models.prompts import envelope, load_prompt
 from elmer_pipelines.models.protocols import Prompt
+from elmer_pipelines.models.provenance import drawn_from
 from elmer_pipelines.models.redacted import redaction_of
 from elmer_pipelines.signals import shared_words
 from elmer_pipelines.store import projects as store
@@ -194,7 +195,8 @@ def _verified(judge: Judge, model: TextModel, candidate: Candidate, between: lis
         judge.prompt.name, judge.prompt.version, judge.prompt.instructions,
         _material(judge, candidate, between), max_tokens=4_000,
     )  # fmt: skip
-    answer = model.answer(prompt, Verification)
+    with drawn_from([candidate.signal_id]):
+        answer = model.answer(prompt, Verification)
     similarity = dict(between)
     if answer.project_id is None:
         return Classification(

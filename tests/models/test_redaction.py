@@ -147,7 +147,7 @@ class Echo:
 
 
 def test_a_material_is_redacted_inside_its_envelopes_only() -> None:
-    words = "Mail <o'brien@x.co> & call 01701234567 \"now\""
+    words = 'Mail <o\'brien@x.co> & call 01701234567 "now"'
     material = "\n".join(
         [envelope("turn", words, n="1", role="customer", speaker="O'Brien & Co", id="S-4k7m2qz9x1ab"),
          envelope("signal", "plain & <b>simple</b>", date="2026-05-11")]
