@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from servers.model_server import ModelServer
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from elmer_pipelines import cli
 from elmer_pipelines.errors import NotFoundError, WorkspaceError
 from elmer_pipelines.pipeline import STEPS, Pipeline
 from elmer_pipelines.settings import load_settings
-from elmer_pipelines.store import workspaces
+from elmer_pipelines.store import journal, workspaces
 from elmer_pipelines.store.database import Database
 from elmer_pipelines.store.schema import metadata
 from elmer_pipelines.workbench import Workbench
@@ -195,3 +197,29 @@ def test_what_is_unknown_or_being_worked_on_is_refused(pipeline: Pipeline, works
         )
     with pytest.raises(WorkspaceError, match="A run is at work"):
         bench.plan_purge("secret.md", keep_out=True)
+
+
+def test_the_command_asks_first_and_takes_waiting_requests_along(
+    pipeline: Pipeline, workspace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Workbench(workspace, pipeline=pipeline)
+    monkeypatch.setattr(bench, "close", lambda: None)
+    monkeypatch.setattr(cli, "_open", lambda _: bench)
+    document = bench.documents().set_index("source_path").loc["secret.md"]["id"]
+    with pipeline.database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO elmer.model_batches (workspace_id, id, provider, step, model, items) "
+                "VALUES ('acme', 'B-1', 'anthropic', 'signals', 'claude', 1);"
+                "INSERT INTO elmer.model_batch_items (workspace_id, batch_id, fingerprint, request) "
+                "VALUES ('acme', 'B-1', 'v1:waiting', '{\"words\": \"zanzibar\"}')"
+            )
+        )
+        journal.note_records(connection, workspace, "v1:waiting", [document])
+    (tmp_path / workspace / "secret.md").unlink()
+    before = _found_in_tables(pipeline.database, workspace)
+    asked = CliRunner().invoke(cli.app, ["purge", "secret.md"], input="n\n")
+    assert (asked.exit_code, "Delete these for good?" in asked.output) == (1, True)
+    assert _found_in_tables(pipeline.database, workspace) == before
+    assert CliRunner().invoke(cli.app, ["purge", "secret.md", "--yes"]).exit_code == 0
+    assert _found_in_tables(pipeline.database, workspace) == set()

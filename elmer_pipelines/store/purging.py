@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _TEXTS = ARRAY(Text)
+_OWNED = "id, address, source_path, retired_at IS NOT NULL"
 NOTICE = "This version was purged with a document it was made from. The next run writes it again.\n"
 
 
@@ -61,8 +62,7 @@ def of_files(connection: Connection, workspace_id: str, paths: Sequence[str]) ->
 def _owned(connection: Connection, workspace_id: str, which: str, **arguments: Any) -> list[Owned]:
     rows = connection.execute(
         text(
-            "SELECT id, address, source_path, retired_at IS NOT NULL FROM elmer.documents "  # noqa: S608 - two constants
-            f"WHERE workspace_id = :w AND {which} ORDER BY address, id"
+            f"SELECT {_OWNED} FROM elmer.documents WHERE workspace_id = :w AND {which} ORDER BY 2, 1"  # noqa: S608
         ),
         {"w": workspace_id, **arguments},
     )
@@ -131,9 +131,9 @@ def _names_in(connection: Connection, workspace_id: str, answers: Sequence[str])
             value = json.loads(body or "")
         except ValueError:  # cut off, or no JSON at all: such an answer named nothing
             continue
-        if isinstance(value, dict) and isinstance(value.get("name"), str) and value["name"].strip():
-            found.add(" ".join(value["name"].split()).strip(" .\"'“”"))
-    return sorted(found)
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            found.add(" ".join(value["name"].split()).strip(" .\"'“”"))  # as `ThemeAnswer` keeps it
+    return sorted(found - {""})
 
 
 def _clusters(
