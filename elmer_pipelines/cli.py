@@ -281,6 +281,28 @@ def failures(
 
 
 @app.command(rich_help_panel=_OPERATE)
+def purge(
+    document: Annotated[str, typer.Argument(help="D-… id, address, or path of a source file.")],
+    workspace: WorkspaceOption = None,
+    keep_out: Annotated[
+        bool, typer.Option("--keep-out", help="The source file is still there: purge all of it, never read it again.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a document everywhere: signals, vectors, answers, themes and artifacts made with it. Not its file."""
+    with _open(workspace) as bench:
+        plan = bench.plan_purge(document, keep_out=keep_out)
+        terminal.out.print(terminal.table("Documents", [one._asdict() for one in plan.documents]))
+        terminal.out.print(terminal.table("Will be deleted", [dict(plan.counts())]))
+        if not yes and not typer.confirm("Delete these for good?"):
+            raise typer.Exit(1)
+        bench.purge(plan)
+    terminal.out.print("Purged. Source files are as they were. Names and artifacts are made again by: elmer run")
+    for path in plan.kept_out:
+        terminal.out.print(f"{path} is kept out: no run reads it again under this path.", markup=False)
+
+
+@app.command(rich_help_panel=_OPERATE)
 def doctor(as_json: JsonOption = False) -> None:
     """Check the database, its extension, keys, models, folders and every setting. Exit 1: something does not work."""
     from elmer_pipelines.console.doctor import examine

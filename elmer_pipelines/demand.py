@@ -5,7 +5,7 @@ Only reads, and asks nobody. What of it is to be done, and what that costs, is i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.artifacts.briefs import BRIEF
@@ -20,12 +20,14 @@ from elmer_pipelines.clusters.theming import wanted_themes, wanted_trends
 from elmer_pipelines.documents.ingest import wanted_documents, wanted_knowledge
 from elmer_pipelines.models.naming import split_model
 from elmer_pipelines.models.recorded import prompt_fingerprint
+from elmer_pipelines.models.redacted import redacted_material, redaction_of
 from elmer_pipelines.projects.initiatives import wanted_initiatives
 from elmer_pipelines.projects.named import wanted_projects
 from elmer_pipelines.signals import classification
 from elmer_pipelines.signals.claude_extractor import ClaudeExtractor, FoundSignals
-from elmer_pipelines.signals.embedding import wanted_embeddings
+from elmer_pipelines.signals.embedding import resent, sent_otherwise, wanted_embeddings
 from elmer_pipelines.signals.extraction import document_of, wanted_signals
+from elmer_pipelines.signals.redacted_extractor import RedactedExtractor, redacted_document
 from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import embeddings as embedding_store
 from elmer_pipelines.store import journal
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.artifacts.writing import Kind
     from elmer_pipelines.determinants import Determinants
     from elmer_pipelines.models.choosing import Purpose
-    from elmer_pipelines.models.protocols import Prompt
+    from elmer_pipelines.models.protocols import Prompt, TextModel
     from elmer_pipelines.pipeline import Pipeline
 
 CHARS_PER_TOKEN = 3  # fewer than English has (about 4), so that an estimate is rather too high
@@ -86,15 +88,20 @@ def _knowledge(pipeline: Pipeline, _: Connection, workspace_id: str) -> Demand:
 
 
 def _signals(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Demand:
-    extractor = pipeline.extractor()
+    extractor = pipeline.extractor(workspace_id=workspace_id)
     wanted = wanted_signals(connection, workspace_id, extractor)
-    if not isinstance(extractor, ClaudeExtractor):
+    asking = extractor.inner if isinstance(extractor, RedactedExtractor) else extractor
+    model = pipeline.asked_model("extract", workspace_id)
+    if model is None or not isinstance(asking, ClaudeExtractor):
         return Demand(wanted, extractor.name)
+    redaction = redaction_of(model)
 
     def asked(connection: Connection, ids: Sequence[str]) -> Asked:
-        rows = document_store.load(connection, workspace_id, ids)
-        prompts = [prompt for row in rows for prompt in extractor.prompts(document_of(row))]
-        return _asked(connection, workspace_id, prompts, FoundSignals, extractor.name)
+        documents = [document_of(row) for row in document_store.load(connection, workspace_id, ids)]
+        if redaction is not None:
+            documents = [redacted_document(one, redaction)[0] for one in documents]
+        prompts = [prompt for one in documents for prompt in asking.prompts(one)]
+        return _asked(connection, workspace_id, prompts, FoundSignals, model)
 
     return Demand(wanted, extractor.name, _provider(pipeline, "extract"), asked)
 
@@ -103,7 +110,8 @@ def _signal_embeddings(pipeline: Pipeline, connection: Connection, workspace_id:
     def texts(connection: Connection, ids: Sequence[str]) -> Mapping[str, str]:
         return signal_store.verbatims(connection, workspace_id, ids)
 
-    return _embeddings(pipeline, workspace_id, signal_store.live_texts(connection, workspace_id), texts)
+    hashes = signal_store.live_texts(connection, workspace_id)
+    return _embeddings(pipeline, connection, workspace_id, "signal_embeddings", hashes, texts)
 
 
 def _project_embeddings(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Demand:
@@ -112,23 +120,29 @@ def _project_embeddings(pipeline: Pipeline, connection: Connection, workspace_id
     def texts(_: Connection, ids: Sequence[str]) -> Mapping[str, str]:
         return {one: projects[one].text for one in ids}
 
-    return _embeddings(pipeline, workspace_id, {one.id: one.text_hash for one in projects.values()}, texts)
+    hashes = {one.id: one.text_hash for one in projects.values()}
+    return _embeddings(pipeline, connection, workspace_id, "project_embeddings", hashes, texts)
 
 
 def _embeddings(
     pipeline: Pipeline,
+    connection: Connection,
     workspace_id: str,
+    step: str,
     hashes: Mapping[str, str],
     texts_of: Callable[[Connection, Sequence[str]], Mapping[str, str]],
 ) -> Demand:
     model = pipeline.embedder.model
-    wanted = wanted_embeddings(hashes, model)
     if model.startswith("local/"):
-        return Demand(wanted, model)
+        return Demand(wanted_embeddings(hashes, model), model)
+    redaction = pipeline.redaction(workspace_id)
+    sent = {} if redaction is None else sent_otherwise(connection, list(hashes), texts_of, redaction)
+    wanted = wanted_embeddings(hashes, model, sent)
+    again = {hashes[one] for one in resent(connection, workspace_id, step, wanted)}
 
     def asked(connection: Connection, ids: Sequence[str]) -> Asked:
         own = {hashes[one]: one for one in ids}
-        missing = embedding_store.missing(connection, workspace_id, model, list(own))
+        missing = again & own.keys() | set(embedding_store.missing(connection, workspace_id, model, list(own)))
         texts = texts_of(connection, [own[one] for one in missing])
         chars = sum(len(text) for text in texts.values())
         requests = max(-(-len(missing) // _MOST_INPUTS), -(-chars // (CHARS_PER_TOKEN * _MOST_TOKENS)))
@@ -146,15 +160,15 @@ def _clusters(pipeline: Pipeline, connection: Connection, workspace_id: str) -> 
 
 
 def _themes(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Demand:
-    model = pipeline.text_model("generate")
-    wanted = wanted_themes(connection, workspace_id, pipeline.embedder, model)
+    model = pipeline.asked_model("generate", workspace_id)
+    wanted = wanted_themes(connection, workspace_id, pipeline.embedder, model, pipeline.redaction(workspace_id))
     if model is None:
         return Demand(wanted.determinants)
     name = model.model
 
     def asked(connection: Connection, ids: Sequence[str]) -> Asked:
         prompts = theme_prompts(wanted.clusters)
-        return _asked(connection, workspace_id, [prompts[one] for one in ids], ThemeAnswer, name)
+        return _asked(connection, workspace_id, [prompts[one] for one in ids], ThemeAnswer, model)
 
     return Demand(wanted.determinants, name, _provider(pipeline, "generate"), asked)
 
@@ -168,7 +182,7 @@ def _projects(pipeline: Pipeline, _: Connection, workspace_id: str) -> Demand:
 
 
 def _classifications(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Demand:
-    model = pipeline.text_model("classify")
+    model = pipeline.asked_model("classify", workspace_id)
     wanted = classification.wanted_classifications(connection, workspace_id, pipeline.embedder, model)
     if model is None:
         return Demand(wanted.determinants)
@@ -179,7 +193,7 @@ def _classifications(pipeline: Pipeline, connection: Connection, workspace_id: s
             connection, workspace_id, judge.embedder, ids, judge.projects, classification.CANDIDATES
         )
         prompts = classification.prompts_of(judge, near)
-        return _asked(connection, workspace_id, prompts, classification.Verification, name)
+        return _asked(connection, workspace_id, prompts, classification.Verification, model)
 
     return Demand(wanted.determinants, name, _provider(pipeline, "classify"), asked)
 
@@ -199,7 +213,7 @@ def _prds(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Dema
 
 
 def _artifacts(pipeline: Pipeline, connection: Connection, workspace_id: str, kind: Kind) -> Demand:
-    model = pipeline.text_model("generate")
+    model = pipeline.asked_model("generate", workspace_id)
     wanted = wanted_artifacts(connection, workspace_id, model, pipeline.artifact_folder, kind)
     gone = frozenset(missing(connection, workspace_id, kind))
     if model is None:
@@ -207,7 +221,7 @@ def _artifacts(pipeline: Pipeline, connection: Connection, workspace_id: str, ki
     name = model.model
 
     def asked(connection: Connection, ids: Sequence[str]) -> Asked:
-        return _asked(connection, workspace_id, artifact_prompts(wanted, ids), Draft, name)
+        return _asked(connection, workspace_id, artifact_prompts(wanted, ids, model), Draft, model)
 
     return Demand(wanted.determinants, name, _provider(pipeline, "generate"), asked, gone)
 
@@ -217,10 +231,13 @@ def _provider(pipeline: Pipeline, purpose: Purpose) -> str:
 
 
 def _asked(
-    connection: Connection, workspace_id: str, prompts: Sequence[Prompt], schema: type[BaseModel], model: str
+    connection: Connection, workspace_id: str, prompts: Sequence[Prompt], schema: type[BaseModel], model: TextModel
 ) -> Asked:
     """The same question twice is one call; a stored answer is none."""
-    marks = {prompt_fingerprint(prompt, schema, model): prompt for prompt in prompts}
+    redaction = redaction_of(model)
+    if redaction is not None:
+        prompts = [replace(one, material=redacted_material(one.material, redaction)) for one in prompts]
+    marks = {prompt_fingerprint(prompt, schema, model.model): prompt for prompt in prompts}
     stored = journal.answered(connection, workspace_id, list(marks))
     form = len(str(schema.model_json_schema()))
     sent = [prompt for mark, prompt in marks.items() if mark not in stored]

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.models.protocols import RawAnswer, Usage
+from elmer_pipelines.models.provenance import records_drawn_from
 from elmer_pipelines.store import journal as store
 
 if TYPE_CHECKING:
@@ -34,12 +35,15 @@ class Ledger:
         """The stored answer, or None."""
         with self._database.begin() as connection:
             found = store.answer(connection, self.context.workspace_id, fingerprint)
+            if found is not None:  # given to another record now: it is found by that one too
+                store.note_records(connection, self.context.workspace_id, fingerprint, records_drawn_from())
         return None if found is None else RawAnswer(**{**found, "usage": Usage(**found["usage"])})
 
     def store(self, fingerprint: str, answer: RawAnswer) -> None:
         """Commit the answer."""
         with self._database.begin() as connection:
             store.keep(connection, self.context.workspace_id, fingerprint, asdict(answer))
+            store.note_records(connection, self.context.workspace_id, fingerprint, records_drawn_from())
 
     def ledger(self, record: CallRecord) -> None:
         """Commit a row, and add it to this step's sums."""

@@ -14,6 +14,8 @@ from elmer_pipelines.documents.workspace_file import WorkspaceFile, read_workspa
 from elmer_pipelines.ledger import Ledger
 from elmer_pipelines.models.choosing import Purpose, embedding_model, is_local, text_model
 from elmer_pipelines.models.recorded import CallContext, Recorded, RecordedEmbeddings
+from elmer_pipelines.models.redacted import RedactedEmbeddings, RedactedText, redaction_of
+from elmer_pipelines.models.redaction import Redaction
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.store import workspaces
@@ -75,6 +77,11 @@ class Pipeline:
     def workspace_file(self, workspace_id: str) -> WorkspaceFile:
         """The workspace's own settings. Raises WorkspaceError."""
         return read_workspace_file(self.root(workspace_id))
+
+    def redaction(self, workspace_id: str) -> Redaction | None:
+        """What the workspace keeps back from services; None where it does not. Raises WorkspaceError."""
+        privacy = self.workspace_file(workspace_id).privacy
+        return Redaction(privacy.terms) if privacy.redact else None
 
     def changes(self, workspace_id: str) -> SourceChanges:
         """How the workspace's folder differs from what is stored. Raises WorkspaceError."""
@@ -173,7 +180,8 @@ class Pipeline:
 
         ledger = self._ledger(workspace_id, "cluster_themes", run_id)
         model = self.text_model("generate", ledger)
-        result = name_clusters(self.database, workspace_id, self.embedder, model, run_id=run_id)
+        redaction = self.redaction(workspace_id)
+        result = name_clusters(self.database, workspace_id, self.embedder, model, redaction=redaction, run_id=run_id)
         return _accounted(result, ledger)
 
     def cluster_trends(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
@@ -233,13 +241,18 @@ class Pipeline:
         """Where artifacts are written: an absolute path or an fsspec URL."""
         return self.settings.place(self.settings.context_path)
 
-    def extractor(self, ledger: Ledger | None = None) -> Extractor:
-        """Claude where there is a key, else the local heuristic."""
-        model = self.text_model("extract", ledger)
+    def extractor(self, ledger: Ledger | None = None, workspace_id: str | None = None) -> Extractor:
+        """Claude where there is a key, else the local heuristic; without a ledger only to see what it would be asked,
+        by this workspace where one is given."""
+        asking = ledger is None and workspace_id is not None
+        model = self.asked_model("extract", workspace_id or "") if asking else self.text_model("extract", ledger)
         if model is not None:
             from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
+            from elmer_pipelines.signals.redacted_extractor import RedactedExtractor
 
-            return ClaudeExtractor(model)
+            redaction = redaction_of(model)
+            claude = ClaudeExtractor(model)
+            return claude if redaction is None else RedactedExtractor(claude, redaction)
         if self._local_extractor is None:
             from elmer_pipelines.signals.local_extractor import LocalExtractor
 
@@ -259,7 +272,9 @@ class Pipeline:
             if self._embedder is None:
                 self._embedder = embedding_model(self.settings)
         if ledger is not None and isinstance(self._embedder, OpenAIEmbeddings):
-            return RecordedEmbeddings(self._embedder, ledger, ledger.context)
+            recorded = RecordedEmbeddings(self._embedder, ledger, ledger.context)
+            redaction = self.redaction(ledger.context.workspace_id)
+            return recorded if redaction is None else RedactedEmbeddings(recorded, redaction)
         return self._embedder
 
     def text_model(self, purpose: Purpose, ledger: Ledger | None = None) -> TextModel | None:
@@ -268,7 +283,18 @@ class Pipeline:
             if purpose not in self._text_models:
                 self._text_models[purpose] = text_model(self.settings, purpose)
         model = self._text_models[purpose]
-        return model if model is None or ledger is None else Recorded(model, ledger, ledger.context)
+        if model is None or ledger is None:
+            return model
+        return self._redacted(Recorded(model, ledger, ledger.context), ledger.context.workspace_id)
+
+    def asked_model(self, purpose: Purpose, workspace_id: str) -> TextModel | None:
+        """The model as a step of this workspace has it, but for the ledger: to see what it would be asked."""
+        model = self.text_model(purpose)
+        return None if model is None else self._redacted(model, workspace_id)
+
+    def _redacted(self, model: TextModel, workspace_id: str) -> TextModel:
+        redaction = self.redaction(workspace_id)
+        return model if redaction is None else RedactedText(model, redaction)
 
     def close(self) -> None:
         """Give back the models' connections and the database's."""

@@ -15,6 +15,7 @@ from elmer_pipelines.explaining import Explanation, explain
 from elmer_pipelines.installation import open_database
 from elmer_pipelines.pipeline import STEPS, Pipeline
 from elmer_pipelines.planning import StepPlan, plan
+from elmer_pipelines.purging import Purge, plan_purge, purge
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
 from elmer_pipelines.store import artifacts as artifact_store
 from elmer_pipelines.store import clusters as cluster_store
@@ -175,6 +176,15 @@ class Workbench:
         """Make failed records pending again; the next run takes them. Returns how many."""
         with self.database.begin() as connection:
             return outcomes.retry(connection, self.workspace_id, step)
+
+    def plan_purge(self, document: str, *, keep_out: bool = False) -> Purge:
+        """What deleting a document (id, address, path) would delete. Raises NotFoundError, WorkspaceError."""
+        root = self.pipeline.root(self.workspace_id)
+        return plan_purge(self.database, self.workspace_id, root, document, keep_out=keep_out)
+
+    def purge(self, plan: Purge) -> None:
+        """Delete what the plan found, for good. Raises RecordError where an artifact's file can't be deleted."""
+        purge(self.database, self.workspace_id, plan)
 
     def costs(self, since: datetime | None = None) -> pd.DataFrame:
         """Per model: calls, cached, failed, inputs, tokens, cost_usd (missing where a price is not known)."""

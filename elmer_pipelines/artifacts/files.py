@@ -106,9 +106,10 @@ def remove(path: str) -> None:
             with suppress(OSError):
                 Path(path).parent.rmdir()
     except Exception as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise RecordError(
             "unwritable",
-            f"{path} belongs to a project that is gone, and could not be deleted: {error}.",
+            f"The artifact {path} could not be deleted: {reason}.",
             next_step="Delete it by hand, or allow writing there.",
             retryable=True,
         ) from error

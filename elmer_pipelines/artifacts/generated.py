@@ -5,6 +5,7 @@ The model gives sentences and the ids of the signals behind each; it never write
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
@@ -13,6 +14,8 @@ from elmer_pipelines.artifacts import page
 from elmer_pipelines.artifacts.markdown import inline
 from elmer_pipelines.models.prompts import envelope
 from elmer_pipelines.models.protocols import Prompt
+from elmer_pipelines.models.redacted import redaction_of
+from elmer_pipelines.models.redaction import Placeholders
 
 if TYPE_CHECKING:
     from elmer_pipelines.artifacts.evidence import Case, Evidence
@@ -44,11 +47,10 @@ class Draft(BaseModel):
     sections: list[Section] = Field(min_length=1)
 
 
-def request(case: Case, prompt: PromptFile) -> Prompt:
-    """What a model is asked for an artifact."""
-    return Prompt(
-        prompt.name, prompt.version, prompt.instructions, material(case), max_tokens=_MAX_TOKENS, effort="medium"
-    )
+def request(case: Case, prompt: PromptFile, model: TextModel) -> Prompt:
+    """What this model is asked for an artifact."""
+    shown = material(as_sent(case, model))
+    return Prompt(prompt.name, prompt.version, prompt.instructions, shown, max_tokens=_MAX_TOKENS, effort="medium")
 
 
 def body(case: Case, prompt: PromptFile, model: TextModel, suffix: str) -> str:
@@ -56,13 +58,40 @@ def body(case: Case, prompt: PromptFile, model: TextModel, suffix: str) -> str:
 
     Ids are rendered as the model gave them: whether each resolves is checked afterwards (I6).
     """
-    draft = model.answer(request(case, prompt), Draft)
+    draft = model.answer(request(case, prompt, model), Draft)
     notice = (
         f"_Written by {inline(model.model)} from {page.count(len(case.evidence), 'signal')}. "
         "`[S-…]` cites a signal; its words and their place are under Evidence._"
     )
     parts = [page.heading(case.project.name, suffix), notice, page.figures(case.totals)]
     return "\n\n".join([*parts, *(_section(one) for one in draft.sections)])
+
+
+def as_sent(case: Case, model: TextModel) -> Case:
+    """The case as this model may see it: redacted before anything is cut, the same value by the same placeholder."""
+    redaction = redaction_of(model)
+    if redaction is None:
+        return case
+    placeholders = Placeholders()
+    placeholders.avoid(*(value for one in case.evidence for value in one.__dict__.values() if isinstance(value, str)))
+
+    def clean(value: str) -> str:
+        return redaction.clean(value, placeholders)
+
+    project = replace(case.project, name=clean(case.project.name), description=clean(case.project.description))
+    evidence = []
+    for one in case.evidence:
+        evidence.append(
+            replace(
+                one,
+                verbatim=clean(one.verbatim),
+                title=clean(one.title),
+                interpretation=clean(one.interpretation or "") or None,
+                segment=clean(one.segment or "") or None,
+                speaker=clean(one.speaker or "") or None,
+            )
+        )
+    return replace(case, project=project, evidence=tuple(evidence))
 
 
 def _section(section: Section) -> str:

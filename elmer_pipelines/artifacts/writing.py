@@ -15,6 +15,7 @@ from elmer_pipelines.artifacts.grouping import group, vectors_of
 from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.ids import stable_id
 from elmer_pipelines.models.prompts import load_prompt
+from elmer_pipelines.models.provenance import drawn_from
 from elmer_pipelines.store import artifacts as store
 from elmer_pipelines.store import outcomes
 from elmer_pipelines.store import projects as project_store
@@ -76,10 +77,10 @@ def wanted_artifacts(
     return Wanted(prompt, cases, texts, paths, wanted)
 
 
-def prompts_of(wanted: Wanted, project_ids: Iterable[str]) -> list[Prompt]:
-    """What a model is asked for these projects; a project without evidence needs none."""
+def prompts_of(wanted: Wanted, project_ids: Iterable[str], model: TextModel) -> list[Prompt]:
+    """What the model is asked for these projects; a project without evidence needs none."""
     cases = (wanted.cases[one] for one in project_ids)
-    return [generated.request(case, wanted.prompt) for case in cases if case.evidence]
+    return [generated.request(case, wanted.prompt, model) for case in cases if case.evidence]
 
 
 def write_all(
@@ -160,6 +161,9 @@ def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel 
             "model": labelled(model.model),
             "layout": labelled(generated.LAYOUT),
         }
+        seen = generated.as_sent(case, model)
+        if seen != case:
+            by["redacted"] = labelled(seen.determinants().fingerprint, "what the model sees")
     return Determinants.of(**case.determinants().parts, **by)
 
 
@@ -181,7 +185,8 @@ def _write(
     if before is not None and before.fingerprint == determined_by:
         files.write_text(path, before.text)
         return lambda connection: store.set_file(connection, workspace_id, before.id, path)
-    text = _text(case, kind, prompt, model, vectors)
+    with drawn_from(known):
+        text = _text(case, kind, prompt, model, vectors)
     found = citations.parse(text, known)
     version = before.version + 1 if before else 1
     artifact = Artifact(

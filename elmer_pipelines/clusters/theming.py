@@ -5,7 +5,7 @@ How names and trends are worked out is in `themes.py`, `theme_prompt.py` and `tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ from elmer_pipelines.clusters.themes import ClusterTexts, Theme, local_themes, w
 from elmer_pipelines.clusters.trends import cluster_trends
 from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.ids import text_hash
+from elmer_pipelines.models.provenance import drawn_from
+from elmer_pipelines.models.redaction import Placeholders, Redaction, without_placeholders
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import embeddings, signals
@@ -50,10 +52,16 @@ class Wanted:
 
 
 def wanted_themes(
-    connection: Connection, workspace_id: str, embedder: EmbeddingModel, text_model: TextModel | None
+    connection: Connection,
+    workspace_id: str,
+    embedder: EmbeddingModel,
+    text_model: TextModel | None,
+    redaction: Redaction | None = None,
 ) -> Wanted:
     """What determines the names of the live clusters; without a model, what sets one apart depends on every other."""
     clusters = _texts(connection, workspace_id, embedder)
+    if redaction is not None:
+        clusters = {one: _redacted(cluster, redaction) for one, cluster in clusters.items()}
     if text_model is not None:
         return Wanted(clusters, _by_members(clusters, text_model))
     whole = Determinants.of(
@@ -81,8 +89,7 @@ def _by_members(clusters: dict[str, ClusterTexts], model: TextModel) -> dict[str
 
 def prompts_of(clusters: dict[str, ClusterTexts]) -> dict[str, Prompt]:
     """What a model is asked about each cluster, seen beside its nearest siblings."""
-    local = local_themes(list(clusters.values()))
-    near = nearest_siblings(list(clusters.values()))
+    local, near = _local_themes(clusters), nearest_siblings(list(clusters.values()))
     return {one: naming_prompt(clusters[one], local[one], siblings_of(one, clusters, local, near)) for one in clusters}
 
 
@@ -92,14 +99,17 @@ def name_clusters(
     embedder: EmbeddingModel,
     text_model: TextModel | None,
     *,
+    redaction: Redaction | None = None,
     run_id: str | None = None,
 ) -> StepResult:
     """Name every cluster whose members changed: by Claude, or without a model by the terms that set it apart.
 
+    With a `redaction` no name, term or summary is made of what it keeps back: they travel on in later prompts.
+
     A name a person gave is kept beside it and is what is shown (I5).
     """
     with database.begin() as connection:
-        wanted = wanted_themes(connection, workspace_id, embedder, text_model)
+        wanted = wanted_themes(connection, workspace_id, embedder, text_model, redaction)
     if text_model is None:
         result = _locally(database, workspace_id, wanted, run_id)
     else:
@@ -131,9 +141,21 @@ def _texts(connection: Connection, workspace_id: str, embedder: EmbeddingModel) 
     return found
 
 
+def _redacted(cluster: ClusterTexts, redaction: Redaction) -> ClusterTexts:
+    """The cluster with placeholders in its texts, the same value of the cluster by the same one."""
+    placeholders = Placeholders()
+    placeholders.avoid(*cluster.texts)
+    return replace(cluster, texts=tuple(redaction.clean(words, placeholders) for words in cluster.texts))
+
+
+def _local_themes(clusters: dict[str, ClusterTexts]) -> dict[str, Theme]:
+    bare = (replace(one, texts=tuple(map(without_placeholders, one.texts))) for one in clusters.values())
+    return local_themes(list(bare))
+
+
 def _locally(database: Database, workspace_id: str, wanted: Wanted, run_id: str | None) -> StepResult:
     def do(connection: Connection) -> StepResult:
-        for cluster_id, theme in local_themes(list(wanted.clusters.values())).items():
+        for cluster_id, theme in _local_themes(wanted.clusters).items():
             _name(workspace_id, cluster_id, theme, _LOCAL, connection)
         return StepResult("cluster_themes")
 
@@ -149,12 +171,15 @@ def _by_model(
     model: TextModel,
     run_id: str | None,
 ) -> StepResult:
-    """One call a cluster."""
-    local = local_themes(list(wanted.clusters.values()))
-    prompts = prompts_of(wanted.clusters)
+    """One call a cluster, seen beside its nearest siblings."""
+    clusters = wanted.clusters
+    local, near = _local_themes(clusters), nearest_siblings(list(clusters.values()))
+    prompts = prompts_of(clusters)
 
     def name(cluster_id: str) -> Callable[[Connection], None]:
-        answer = model.answer(prompts[cluster_id], ThemeAnswer)
+        seen = [clusters[cluster_id], *(other for other, _ in siblings_of(cluster_id, clusters, local, near))]
+        with drawn_from([signal for cluster in seen for signal in cluster.signal_ids]):
+            answer = model.answer(prompts[cluster_id], ThemeAnswer)
         return partial(_save, workspace_id, cluster_id, named(answer, local[cluster_id]), model.model)
 
     result = work_through(

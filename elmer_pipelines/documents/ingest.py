@@ -81,7 +81,10 @@ def source_changes(database: Database, workspace_id: str, root: str) -> SourceCh
 
 
 def _listing(database: Database, workspace_id: str, root: str) -> dict[str, SourceFile]:
-    listing = {source.path: source for source in sorted(list_sources(root), key=lambda one: one.path)}
+    with database.begin() as connection:
+        out = store.kept_out(connection, workspace_id)
+    found = (source for source in list_sources(root) if source.path not in out)
+    listing = {source.path: source for source in sorted(found, key=lambda one: one.path)}
     if not listing:
         with database.begin() as connection:
             had = len(store.known_files(connection, workspace_id))

@@ -72,6 +72,13 @@ class DocumentSettings(_Part):
     tables: tuple[TableEntry, ...] = ()
 
 
+class Privacy(_Part):
+    """What is kept back from models that are services: personal values by their form, and these terms."""
+
+    redact: bool = False
+    terms: tuple[Line, ...] = ()
+
+
 class WorkspaceFile(_Part):
     """All that workspace.toml may hold; every key is optional."""
 
@@ -81,6 +88,7 @@ class WorkspaceFile(_Part):
     projects: tuple[ProjectEntry, ...] = ()
     personas: tuple[Persona, ...] = ()
     documents: DocumentSettings = DocumentSettings()
+    privacy: Privacy = Privacy()
 
 
 def read_workspace_file(root: str) -> WorkspaceFile:
@@ -170,6 +178,10 @@ depth = "auto_create"        # manual, suggest, auto_create, full_auto
 # [[personas]]
 # name = "Operations lead"
 # weight = 0.5
+
+[privacy]
+# redact = false             # true: services see [EMAIL_1], [PHONE_1], [CARD_1], [IBAN_1] instead of the values
+# terms = ["Project Falcon"] # and [TERM_1] instead of these words
 
 [documents]
 # max_megabytes = 50

@@ -159,8 +159,14 @@ def _decide(connection: Connection, workspace_id: str, board: _Board) -> StepRes
     left = max(0, board.automation.max_actions_per_day - board.acted_today)
     decisions: dict[str, Decision] = {}
     orphans = {project for projects in board.orphaned.values() for project in projects}
+    initiatives = project_store.live(connection, workspace_id, "initiative")
+    nameless = {one.cluster_id: one for one in initiatives if _nameless(one)}
     for cluster in board.clusters:
         decision = _decision(board, cluster, left)
+        if cluster.id in nameless:
+            name, description = _worded(cluster)
+            worded = replace(nameless[cluster.id], name=name, description=description)
+            project_store.save(connection, workspace_id, [worded])
         if decision.action == "created" and cluster.id not in _acted(board):
             decision = replace(decision, project_id=_create(connection, workspace_id, cluster))
         if decision.action in ACTED and cluster.id not in _acted(board):
@@ -244,6 +250,17 @@ def _worked_on_in(links: dict[str, list[str]], cluster: ClusterState) -> tuple[s
     return (project_id if number > _MOSTLY * len(cluster.members) else None), number
 
 
+def _nameless(project: Project) -> bool:
+    """Whether its words were purged, or it never had any."""
+    return project.name == f"Cluster {project.cluster_id}" and not project.description
+
+
+def _worded(cluster: ClusterState) -> tuple[str, str]:
+    """The name and description of the project a cluster gives rise to."""
+    name = (cluster.theme or " · ".join(cluster.terms[:3]) or f"Cluster {cluster.id}").strip()
+    return name, _description(cluster)
+
+
 def _description(cluster: ClusterState) -> str:
     terms = f"Terms that set it apart: {', '.join(cluster.terms)}." if cluster.terms else ""
     return "\n\n".join(part for part in (cluster.summary, terms) if part)
@@ -262,8 +279,7 @@ def _refresh_descriptions(
 
 
 def _create(connection: Connection, workspace_id: str, cluster: ClusterState) -> str:
-    name = (cluster.theme or " · ".join(cluster.terms[:3]) or f"Cluster {cluster.id}").strip()
-    description = _description(cluster)
+    name, description = _worded(cluster)
     project_id = stable_id("P", workspace_id, "cluster", cluster.id)
     project = Project(project_id, name, description, "inbox", "initiative", cluster.id)
     project_store.save(connection, workspace_id, [project])

@@ -18,6 +18,8 @@ from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.prompts import envelope, load_prompt
 from elmer_pipelines.models.protocols import Prompt
+from elmer_pipelines.models.provenance import drawn_from
+from elmer_pipelines.models.redacted import redaction_of
 from elmer_pipelines.signals import shared_words
 from elmer_pipelines.store import projects as store
 from elmer_pipelines.store.projects import Candidate, Classification, Project
@@ -89,6 +91,9 @@ class Judge:
             by: dict[str, Part | object] = {"model": labelled(_LOCAL), "telling_words": words}
         else:
             by = {"prompt": self.prompt.determinant, "model": labelled(model.model)}
+        redaction = redaction_of(model)
+        if redaction is not None:
+            by["redaction"] = redaction.logic
         return Determinants.of(
             projects=[[one.id, one.text_hash] for one in sorted(self.projects, key=lambda one: one.id)],
             **by,
@@ -234,7 +239,8 @@ def _question(judge: Judge, candidate: Candidate) -> Prompt:
 
 
 def _verified(judge: Judge, model: TextModel, candidate: Candidate) -> Classification:
-    answer = model.answer(_question(judge, candidate), Verification)
+    with drawn_from([candidate.signal_id]):
+        answer = model.answer(_question(judge, candidate), Verification)
     between = _between(judge, candidate)
     similarity = dict(between)
     if answer.project_id is None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.determinants import Determinants, labelled
+from elmer_pipelines.determinants import Determinants, differences, labelled
 from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.ids import text_hash
+from elmer_pipelines.models.redacted import redaction_of
 from elmer_pipelines.store import embeddings as store
+from elmer_pipelines.store import outcomes
 from elmer_pipelines.work import Finished, work_through
 
 if TYPE_CHECKING:
@@ -17,18 +20,53 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from elmer_pipelines.models.protocols import EmbeddingModel
+    from elmer_pipelines.models.redaction import Redaction
     from elmer_pipelines.steps import StepResult
     from elmer_pipelines.store.database import Database
 
+_READ_AT_ONCE = 10_000
 CHUNK = 2_048  # texts claimed at once: one full request to OpenAI
 MOST_FAULTS = 20  # in a row: halving a full request down to one bad text meets 12, and its neighbours may be as bad
 _HALVED = {"too_large", "http_400", "bad_payload"}
 
 
-def wanted_embeddings(hashes: Mapping[str, str], model: str) -> dict[str, Determinants]:
-    """What determines the vector of every record: `hashes` maps record ids to text hashes."""
-    by = labelled(model)
-    return {record: Determinants.of(text=text, model=by) for record, text in hashes.items()}
+def wanted_embeddings(
+    hashes: Mapping[str, str], model: str, sent: Mapping[str, str] | None = None
+) -> dict[str, Determinants]:
+    """What determines the vector of every record: `hashes` maps record ids to text hashes, `sent` those of texts that
+    are not sent as they are to the hashes of what is sent."""
+    by, otherwise = labelled(model), sent or {}
+    return {
+        record: Determinants.of(text=text, model=by, **({"sent": otherwise[record]} if record in otherwise else {}))
+        for record, text in hashes.items()
+    }
+
+
+def sent_otherwise(
+    connection: Connection,
+    records: Sequence[str],
+    texts_of: Callable[[Connection, Sequence[str]], Mapping[str, str]],
+    redaction: Redaction,
+) -> dict[str, str]:
+    """By record, the hash of what is sent in place of a text that holds something to be kept back."""
+    found: dict[str, str] = {}
+    for start in range(0, len(records), _READ_AT_ONCE):
+        for record, text in texts_of(connection, records[start : start + _READ_AT_ONCE]).items():
+            sent = redaction.clean(text)
+            if sent != text:
+                found[record] = text_hash(sent)
+    return found
+
+
+def resent(connection: Connection, workspace_id: str, step: str, wanted: Mapping[str, Determinants]) -> list[str]:
+    """The records whose text was sent in another form: redaction was switched on or off, or its terms changed."""
+    fingerprints = {record: one.fingerprint for record, one in wanted.items()}
+    before = outcomes.made_otherwise(connection, workspace_id, step, fingerprints)
+    return [
+        record
+        for record, parts in before.items()
+        if [one.part for one in differences(parts, wanted[record])] == ["sent"]
+    ]
 
 
 def embed_records(
@@ -46,7 +84,12 @@ def embed_records(
 
     `hashes` maps record ids to text hashes; `texts_of` reads the texts of some of the records.
     """
-    wanted = wanted_embeddings(hashes, embedder.model)
+    redaction = redaction_of(embedder)
+    with database.begin() as connection:
+        sent = {} if redaction is None else sent_otherwise(connection, list(hashes), texts_of, redaction)
+        wanted = wanted_embeddings(hashes, embedder.model, sent)
+        changed = resent(connection, workspace_id, step, wanted)
+        store.forget(connection, workspace_id, [hashes[record] for record in changed], embedder.model)
 
     def work_on(records: Sequence[str]) -> list[Finished]:
         with database.begin() as connection:

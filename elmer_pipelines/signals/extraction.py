@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.documents.model import Document, Segment
 from elmer_pipelines.ids import text_hash
+from elmer_pipelines.models.provenance import drawn_from
 from elmer_pipelines.signals.placing import keep_customers, place
 from elmer_pipelines.signals.reconciling import reconcile
 from elmer_pipelines.store import documents as document_store
@@ -94,7 +95,9 @@ def _extract(workspace_id: str, extractor: Extractor, rows: list[dict[str, Any]]
 
 def _alone(workspace_id: str, extractor: Extractor, row: dict[str, Any], document: Document) -> Finished:
     try:
-        return _finished(workspace_id, extractor.name, row, document, extractor.extract(document))
+        with drawn_from([row["id"]]):
+            quotes = extractor.extract(document)
+        return _finished(workspace_id, extractor.name, row, document, quotes)
     except Exception as error:  # noqa: BLE001 - I8
         return Finished(row["id"], error=as_record_error(error))
 

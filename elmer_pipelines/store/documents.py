@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+KEPT_OUT = "kept out"  # in place of the options' fingerprint: a person said that no run may read the file
 _OWN_WORDS = 200  # characters from which on two equal texts are taken for one that moved
 
 
@@ -57,11 +58,20 @@ def known_files(connection: Connection, workspace_id: str) -> dict[str, KnownFil
     rows = connection.execute(
         text(
             "SELECT path, size, modified_at, sha256, options_fingerprint "
-            "FROM elmer.source_files WHERE workspace_id = :w"
+            "FROM elmer.source_files WHERE workspace_id = :w AND options_fingerprint IS DISTINCT FROM :out"
         ),
-        {"w": workspace_id},
+        {"w": workspace_id, "out": KEPT_OUT},
     )
     return {row.path: KnownFile(*row) for row in rows}
+
+
+def kept_out(connection: Connection, workspace_id: str) -> set[str]:
+    """The source files that no run may read: their documents were purged."""
+    rows = connection.execute(
+        text("SELECT path FROM elmer.source_files WHERE workspace_id = :w AND options_fingerprint = :out"),
+        {"w": workspace_id, "out": KEPT_OUT},
+    )
+    return set(rows.scalars())
 
 
 def note_file(connection: Connection, workspace_id: str, file: KnownFile) -> None:
@@ -308,9 +318,10 @@ def counts(connection: Connection, workspace_id: str) -> dict[str, int]:
         text(
             "SELECT (SELECT count(*) FROM elmer.documents WHERE workspace_id = :w AND retired_at IS NULL), "
             "(SELECT count(*) FROM elmer.documents WHERE workspace_id = :w AND retired_at IS NOT NULL), "
-            "(SELECT count(*) FROM elmer.source_files WHERE workspace_id = :w)"
+            "(SELECT count(*) FROM elmer.source_files WHERE workspace_id = :w "
+            "AND options_fingerprint IS DISTINCT FROM :out)"
         ),
-        {"w": workspace_id},
+        {"w": workspace_id, "out": KEPT_OUT},
     ).one()
     return {"live": row[0], "retired": row[1], "files": row[2]}
 

@@ -58,6 +58,19 @@ def insert(connection: Connection, workspace_id: str, model: str, vectors: Mappi
         cursor.execute("TRUNCATE new_embeddings")
 
 
+def forget(connection: Connection, workspace_id: str, hashes: Sequence[str], model: str | None = None) -> int:
+    """Delete the vectors of these texts, of one model or of all; returns how many."""
+    if not hashes:
+        return 0
+    return connection.execute(
+        text(
+            "DELETE FROM elmer.embeddings WHERE workspace_id = :w AND text_hash = ANY(:h) "
+            "AND (CAST(:m AS text) IS NULL OR model = :m)"
+        ).bindparams(bindparam("h", type_=ARRAY(Text))),
+        {"w": workspace_id, "h": list(hashes), "m": model},
+    ).rowcount
+
+
 def ensure_index(connection: Connection, model: str, dimensions: int) -> None:
     """Make the model's HNSW index (cosine, half precision) where it is missing.
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import ARRAY, Text, bindparam, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,20 @@ def keep(connection: Connection, workspace_id: str, fingerprint: str, value: dic
         ),
         {"w": workspace_id, "f": fingerprint, "a": json.dumps(value)},
     )
+
+
+def note_records(connection: Connection, workspace_id: str, fingerprint: str, records: Sequence[str]) -> None:
+    """Remember the documents an answer's material came from; `records` are ids of documents and signals."""
+    if records:
+        connection.execute(
+            text(
+                "INSERT INTO elmer.answer_records (workspace_id, fingerprint, record_id) "
+                "SELECT DISTINCT :w, :f, coalesce(s.document_id, r.id) FROM unnest(:records) AS r (id) "
+                "LEFT JOIN elmer.signals s ON s.workspace_id = :w AND s.id = r.id "
+                "ORDER BY 3 ON CONFLICT DO NOTHING"
+            ).bindparams(bindparam("records", type_=ARRAY(Text))),
+            {"w": workspace_id, "f": fingerprint, "records": list(records)},
+        )
 
 
 def note_call(connection: Connection, workspace_id: str, call: dict[str, Any]) -> None:

@@ -97,6 +97,21 @@ def fingerprint_of(connection: Connection, workspace_id: str, step: str, record_
     ).scalar_one_or_none()
 
 
+def made_otherwise(
+    connection: Connection, workspace_id: str, step: str, wanted: Mapping[str, str]
+) -> dict[str, dict[str, list[str | None]]]:
+    """Of records that were done once and have another fingerprint than wanted: what determined them when done."""
+    rows = connection.execute(
+        text(
+            "SELECT o.record_id, o.determined_by FROM elmer.outcomes o JOIN unnest(:records, :fingerprints) "
+            "AS w (record_id, fingerprint) ON w.record_id = o.record_id WHERE o.workspace_id = :w AND o.step = :s "
+            "AND o.fingerprint <> w.fingerprint AND o.determined_by IS NOT NULL"
+        ).bindparams(bindparam("records", type_=_TEXTS), bindparam("fingerprints", type_=_TEXTS)),
+        {"w": workspace_id, "s": step, "records": list(wanted), "fingerprints": list(wanted.values())},
+    )
+    return {row.record_id: row.determined_by for row in rows}
+
+
 def forget(connection: Connection, workspace_id: str, step: str, record_ids: Sequence[str]) -> None:
     """Drop what is known of these records, so that the step works them again."""
     connection.execute(

@@ -387,6 +387,17 @@ model_answers = Table(
     ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
 )
 
+# The documents an answer's material came from: what `elmer purge` deletes with a document.
+answer_records = Table(
+    "answer_records",
+    metadata,
+    _key("workspace_id"),
+    _key("fingerprint"),
+    _key("record_id"),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    Index("ix_answer_records_record", "workspace_id", "record_id"),
+)
+
 model_calls = Table(
     "model_calls",
     metadata,

@@ -41,6 +41,20 @@ def upgrade() -> None:
         schema="elmer",
     )
     op.create_table(
+        "answer_records",
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["elmer.workspaces.id"], name=op.f("fk_answer_records_workspaces"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "fingerprint", "record_id", name=op.f("pk_answer_records")),
+        schema="elmer",
+    )
+    op.create_index(
+        "ix_answer_records_record", "answer_records", ["workspace_id", "record_id"], unique=False, schema="elmer"
+    )
+    op.create_table(
         "cluster_events",
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -619,5 +633,7 @@ def downgrade() -> None:
     op.drop_table("documents", schema="elmer")
     op.drop_table("clusters", schema="elmer")
     op.drop_table("cluster_events", schema="elmer")
+    op.drop_index("ix_answer_records_record", table_name="answer_records", schema="elmer")
+    op.drop_table("answer_records", schema="elmer")
     op.drop_table("workspaces", schema="elmer")
     op.drop_table("rate_limits", schema="elmer")
