@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from elmer_pipelines.console import terminal
 from elmer_pipelines.errors import ElmerError, SettingsError
@@ -55,6 +56,12 @@ def main() -> None:
         app()
     except ElmerError as error:
         terminal.problem(str(error))
+        sys.exit(2)
+    except DBAPIError as error:
+        said = str(error.orig).strip().splitlines() or ["no answer"]
+        terminal.problem(
+            f"the database failed: {said[0]}. Start it or free space; what was finished is saved, run again."
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         terminal.problem("stopped. What was finished is saved; run the same command to go on.")

@@ -44,9 +44,18 @@ def gone(instance: dg.DagsterInstance, database: Database, *, patient: bool = Tr
         return {
             record.dagster_run.run_id
             for record in records
-            if (not patient or now - _utc(record.update_timestamp) > _PATIENCE[record.dagster_run.status])
+            if (
+                not patient
+                or _proves_life_first(record)
+                or now - _utc(record.update_timestamp) > _PATIENCE[record.dagster_run.status]
+            )
             and not is_alive(connection, record.dagster_run.run_id)
         }
+
+
+def _proves_life_first(record: dg.RunRecord) -> bool:
+    """Whether the run's process took its lock before the run was made, so that no lock means no process."""
+    return record.dagster_run.tags.get("elmer/trigger") == "elmer run"
 
 
 def end(instance: dg.DagsterInstance, run_id: str) -> str:

@@ -77,9 +77,11 @@ class Story:
             found = connection.execute(text(statement), {"w": self.workspace_id, **arguments})
             return list(found) if found.returns_rows else []
 
-    def project(self, name: str, description: str = "", vector: Sequence[float] | None = None) -> str:
-        """A named project."""
-        one = Project(stable_id("P", self.workspace_id, name), name, description, "discovery", "named")
+    def project(
+        self, name: str, description: str = "", vector: Sequence[float] | None = None, *, origin: str = "named"
+    ) -> str:
+        """A project, named unless said otherwise."""
+        one = Project(stable_id("P", self.workspace_id, name), name, description, "discovery", origin)
         with self.database.begin() as connection:
             projects.save(connection, self.workspace_id, [one])
         if vector is not None:

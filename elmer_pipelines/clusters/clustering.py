@@ -94,7 +94,9 @@ def _cluster(
 ) -> StepResult:
     having, vectors = _with_vectors(connection, workspace_id, rows, embedder)
     ids = [row["id"] for row in having]
-    grouping = group(vectors, ids, unrelated=embedder.scale.unrelated)
+    # Keys of the words, not of ids: the same documents are grouped alike in every workspace.
+    keys = [f"{row['text_hash']}-{number:08}" for number, row in enumerate(having)]
+    grouping = group(vectors, keys, unrelated=embedder.scale.unrelated)
     matching = match(
         store.membership(connection, workspace_id),
         dict(zip(ids, grouping.labels.tolist(), strict=True)),

@@ -6,6 +6,7 @@ How names and trends are worked out is in `themes.py`, `theme_prompt.py` and `tr
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,6 @@ from elmer_pipelines.work import WHOLE, one_by_one, work_through, work_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -238,7 +238,10 @@ def follow_trends(database: Database, workspace_id: str, *, run_id: str | None =
             by_cluster[cluster].append(at)
 
     def do(connection: Connection) -> StepResult:
-        found = cluster_trends(by_cluster, [at for _, _, at in dated])
+        moments = [at for _, _, at in dated]
+        # A date in the future is a mistake or an appointment; the present is what trends are about.
+        until = min(max(moments, default=datetime.now(UTC)), datetime.now(UTC) + timedelta(days=1))
+        found = cluster_trends(by_cluster, moments, until=until)
         rows = [
             {
                 "cluster_id": cluster_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 SEVERITY_STYLE = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "green", "none": "dim"}
 
 
@@ -73,6 +75,11 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] 
     return shown
 
 
+def harmless(text: str) -> str:
+    """Text of others without what would steer the terminal or turn the direction of what follows."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def _cell(value: Any) -> Text:
     if value is None or value != value:
         return Text("–", style="dim")
@@ -80,16 +87,16 @@ def _cell(value: Any) -> Text:
         return Text(f"{value:,.2f}")
     if isinstance(value, int) and not isinstance(value, bool):
         return Text(f"{value:,}")
-    return Text(str(value), style=SEVERITY_STYLE.get(str(value), ""))
+    return Text(harmless(str(value)), style=SEVERITY_STYLE.get(str(value), ""))
 
 
 def quote(found: Mapping[str, Any]) -> Panel:
     """A signal inside its paragraph, its words set off, with where they stand."""
     words = Text()
-    words.append(found["before"], style="dim")
-    words.append(found["verbatim"], style="bold yellow")
-    words.append(found["after"], style="dim")
-    where = Text(f"\n{found['document']['address']} · {place(found)}", style="cyan")
+    words.append(harmless(found["before"]), style="dim")
+    words.append(harmless(found["verbatim"]), style="bold yellow")
+    words.append(harmless(found["after"]), style="dim")
+    where = Text(f"\n{harmless(found['document']['address'])} · {harmless(place(found))}", style="cyan")
     marks = [found["severity"], found["frequency"], found["segment"]]
     facts = " · ".join(str(mark) for mark in marks if mark)
     return Panel(
@@ -116,4 +123,4 @@ def place(found: Mapping[str, Any]) -> str:
 
 def problem(message: str) -> None:
     """An error a person can act on, to standard error."""
-    err.print(Text.assemble(("Error: ", "bold red"), message))
+    err.print(Text.assemble(("Error: ", "bold red"), harmless(message)))

@@ -92,8 +92,8 @@ def show_failures(rows: Sequence[Mapping[str, Any]]) -> None:
     for step, failed in groupby(rows, key=lambda row: str(row["step"])):
         out.print(Text(f"\n{step}", style="bold"))
         for row in failed:
-            out.print(Text.assemble("  ", (row["record_id"], "yellow"), f"  {row['error_kind']}"))
-            out.print(Padding(Text(row["message"]), (0, 0, 0, 4)))
+            out.print(Text.assemble("  ", (terminal.harmless(row["record_id"]), "yellow"), f"  {row['error_kind']}"))
+            out.print(Padding(Text(terminal.harmless(row["message"])), (0, 0, 0, 4)))
             out.print(Padding(Text(f"→ {row['next_step']}", style="dim"), (0, 0, 0, 4)))
 
 

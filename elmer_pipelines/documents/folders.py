@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.errors import WorkspaceError
+from elmer_pipelines.ids import text_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_LONGEST = 1_000  # bytes of a path; a longer one keeps its beginning and a hash of the whole
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ def _portable(found: Iterator[FoundFile]) -> Iterator[FoundFile]:
         written = file.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         path = unicodedata.normalize("NFC", written)
         path = path if path not in taken else written
+        if len(path.encode()) > _LONGEST:  # the database's index takes no longer key
+            path = f"{path.encode()[: _LONGEST - 100].decode('utf-8', 'ignore')}…{text_hash(path)[:16]}"
         number = 2
         while path in taken:
             path, number = f"{written} ({number})", number + 1

@@ -60,7 +60,10 @@ def split_front_matter(text: str) -> tuple[FrontMatter, str]:
         return FrontMatter(metadata={"front_matter": f"not read: {clean_value(error)[:200]}"}), text
     if not isinstance(value, dict) or not value:
         return FrontMatter(), text
-    return _front_matter({clean_value(key).lower(): item for key, item in value.items()}), text[found.end() :]
+    try:
+        return _front_matter({clean_value(key).lower(): item for key, item in value.items()}), text[found.end() :]
+    except ValueError as error:  # a number too long to be written out
+        return FrontMatter(metadata={"front_matter": f"not read: {clean_value(error)[:200]}"}), text
 
 
 def _front_matter(values: dict[str, Any]) -> FrontMatter:

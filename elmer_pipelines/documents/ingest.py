@@ -69,7 +69,7 @@ def source_changes(database: Database, workspace_id: str, root: str) -> SourceCh
     return SourceChanges(
         added=len(listing.keys() - known.keys()),
         changed=sum(not _same(known[path], listing[path]) for path in listing.keys() & known.keys())
-        + (background.fingerprint != seen),
+        + (seen is not None and background.fingerprint != seen),
         removed=len(known.keys() - listing.keys()),
         unfinished=unfinished,
         state=text_hash(

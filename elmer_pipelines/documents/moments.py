@@ -14,6 +14,7 @@ _FORMATS = (
     "%B %d %Y", "%b %d %Y", "%d-%b-%Y",
 )  # fmt: skip
 _NUMBER = re.compile(r"\d{9,19}(\.\d+)?")
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2})(?:[.,](\d{1,3}))?")
 
@@ -21,19 +22,25 @@ _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2})(?:[.,](\d{1,3}))?")
 def parse_moment(value: object) -> datetime | None:
     """The moment a value names, in UTC, None when it names none.
 
-    Takes dates, ISO 8601, RFC 2822, common written forms (month before day where both readings are possible) and
-    Unix time in seconds, milliseconds or microseconds.
+    A moment before 1970, or far in the future, is a slip of the pen, and none. Takes dates, ISO 8601, RFC 2822,
+    common written forms (month before day where both readings are possible) and Unix time in seconds,
+    milliseconds or microseconds.
     """
     try:
-        if isinstance(value, datetime):
-            return _in_utc(value)
-        if isinstance(value, date):
-            return datetime(value.year, value.month, value.day, tzinfo=UTC)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return _from_number(float(value))
-        return _from_text(value.strip()) if isinstance(value, str) and len(value) <= 60 else None
+        moment = _moment(value)
     except (ValueError, OverflowError, TypeError, OSError):
         return None
+    return moment if moment is not None and _EARLIEST <= moment < _LATEST else None
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return _in_utc(value)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _from_number(float(value))
+    return _from_text(value.strip()) if isinstance(value, str) and len(value) <= 60 else None
 
 
 def _in_utc(value: datetime) -> datetime:

@@ -27,7 +27,7 @@ _AS_WRITTEN: dict[str, Any] = {
     "strip": ["a", "img"],
 }
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset=[\"']?([A-Za-z0-9_-]{2,40})", re.IGNORECASE)
-_HIDDEN = re.compile(r"<(script|style|template|noscript)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_HIDDEN = re.compile(r"<(script|style|template|noscript)\b", re.IGNORECASE)
 _SLIDE = re.compile(r"[ \t]*<!-- Slide number: \d+ -->[ \t]*")
 _PICTURE = re.compile(r"^!\[[^\]\n]*\]\([^)\n]*\)[ \t]*$", re.MULTILINE)
 _PAGE_NUMBER = re.compile(r"^[ \t]*(?:Page[ \t]+)?\d{1,4}(?:[ \t]*(?:/|of)[ \t]*\d{1,4})?[ \t]*$", re.MULTILINE)
@@ -44,9 +44,22 @@ def read_html(path: str, data: bytes, options: ReadingOptions) -> list[Document]
         source = clean_text(data.decode(found[1].decode("ascii"))) if found else decode(path, data)
     except (LookupError, UnicodeDecodeError):
         source = decode(path, data)
-    result = HtmlConverter().convert_string(_HIDDEN.sub("", source), **_AS_WRITTEN)
+    result = HtmlConverter().convert_string(_without_hidden(source), **_AS_WRITTEN)
     title = clean_value(result.title)[:300] if result.title else None
     return [text_document(path, _tidy(result.markdown), form="html", title=title)]
+
+
+def _without_hidden(source: str) -> str:
+    """The page without what a browser does not show; an element that is never closed hides the rest of the page."""
+    kept: list[str] = []
+    at = 0
+    while found := _HIDDEN.search(source, at):
+        kept.append(source[at : found.start()])
+        end = re.compile(rf"</{found.group(1)}\s*>", re.IGNORECASE).search(source, found.end())
+        if end is None:
+            return "".join(kept)
+        at = end.end()
+    return "".join([*kept, source[at:]])
 
 
 def read_docx(path: str, data: bytes, options: ReadingOptions) -> list[Document]:

@@ -175,7 +175,7 @@ def _decide(connection: Connection, workspace_id: str, board: _Board) -> StepRes
         store.record(connection, workspace_id, decision, board.now)
     _refresh_descriptions(connection, workspace_id, board, decisions)
     touched = _bring_links(connection, workspace_id, board, decisions)
-    store.keep_only_heard(connection, workspace_id)
+    store.retire_unheard(connection, workspace_id)
     return StepResult(STEP, counts={"links_changed": touched})
 
 

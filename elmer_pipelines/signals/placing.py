@@ -23,7 +23,7 @@ Span = tuple[int, int]
 Match = Literal["exact", "normalised", "fuzzy"]
 MERGE_AT = 0.5  # shared characters over all characters of two quotes
 MIN_INSIDE_WORD = 6  # letters: "no" must not be found inside "know"
-_MAX_OCCURRENCES = 10_000
+_MAX_OCCURRENCES = 1_000
 _WRAPPING = " \t\r\n\"'“”„‟«»‘’‚‛「」『』…"
 _RANK: dict[Match, int] = {"exact": 0, "normalised": 1, "fuzzy": 2}
 
@@ -41,7 +41,7 @@ def place(text: str, quotes: list[Quote]) -> tuple[list[PlacedQuote], list[Rejec
     placed: list[PlacedQuote] = []
     rejected: list[RejectedQuote] = []
     for quote in quotes:
-        found = source.find(quote.words)
+        found = source.here(quote) or source.find(quote.words)
         if isinstance(found, str):
             rejected.append(RejectedQuote(quote.words, found))
             continue
@@ -79,6 +79,16 @@ class _Source:
     @cached_property
     def index(self) -> WordIndex:
         return WordIndex(self.caseless.text)
+
+    def here(self, quote: Quote) -> tuple[Match, list[Span]] | None:
+        """The quote at the very place its extractor named, where its words stand there to the letter."""
+        start = quote.near
+        if start is None or not quote.words.strip() or not self.text.startswith(quote.words, start):
+            return None
+        left = start + len(quote.words) - len(quote.words.lstrip())
+        span = (left, left + len(quote.words.strip()))
+        fits = _on_words(self.text, *span) and snap_to_clusters(self.text, *span) == span
+        return ("exact", [span]) if fits and any(mark.isalnum() for mark in quote.words) else None
 
     def find(self, words: str) -> tuple[Match, list[Span]] | str:
         """How and where the words stand, best places only; or why they are rejected."""

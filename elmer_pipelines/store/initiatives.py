@@ -108,22 +108,19 @@ def orphaned_links(connection: Connection, workspace_id: str) -> dict[str, list[
     return found
 
 
-def keep_only_heard(connection: Connection, workspace_id: str) -> int:
-    """Retire initiatives that no live signal is linked to, and bring back those that are heard again; how many."""
-    heard = (
-        "EXISTS (SELECT FROM elmer.signal_links l JOIN elmer.signals s ON s.workspace_id = l.workspace_id "
-        "AND s.id = l.signal_id WHERE l.workspace_id = p.workspace_id AND l.project_id = p.id "
-        "AND s.retired_at IS NULL)"
-    )
-    changed = connection.execute(
+def retire_unheard(connection: Connection, workspace_id: str) -> int:
+    """Retire initiatives that no live signal is linked to any more; returns how many."""
+    retired = connection.execute(
         text(
-            f"UPDATE elmer.projects p SET retired_at = CASE WHEN {heard} THEN NULL ELSE now() END, "  # noqa: S608
-            f"updated_at = now() WHERE p.workspace_id = :w AND p.origin = 'initiative' "
-            f"AND (p.retired_at IS NULL) <> {heard}"
+            "UPDATE elmer.projects p SET retired_at = now(), updated_at = now() "
+            "WHERE p.workspace_id = :w AND p.origin = 'initiative' AND p.retired_at IS NULL AND NOT EXISTS "
+            "(SELECT FROM elmer.signal_links l JOIN elmer.signals s ON s.workspace_id = l.workspace_id "
+            "AND s.id = l.signal_id WHERE l.workspace_id = p.workspace_id AND l.project_id = p.id "
+            "AND s.retired_at IS NULL)"
         ),
         {"w": workspace_id},
     )
-    return changed.rowcount
+    return retired.rowcount
 
 
 def decisions(connection: Connection, workspace_id: str) -> dict[str, Decision]:

@@ -185,8 +185,8 @@ def test_another_folder_gets_the_file_without_a_new_version(story: Story, folder
 
 
 def test_fewer_signals_than_the_least_make_no_prd_but_a_brief(story: Story, folder: str) -> None:
-    project = story.project("Exports")
-    story.project("Nobody spoke of it")
+    project = story.project("Exports", origin="initiative")
+    story.project("Nobody spoke of it", origin="initiative")
     for number in range(4):
         story.link(story.signal(f"Export number {number} failed."), project)
     assert write_prds(story.database, "acme", None, folder).pending == 0

@@ -73,9 +73,9 @@ def test_two_runs_at_once_do_no_record_twice(
     assert [one.wait(120) for one in both] == [0, 0], (tmp_path / "output.txt").read_text()
     with database.begin() as connection:
         rows = connection.execute(
-            text("SELECT step, count(*), sum(attempts) FROM elmer.outcomes GROUP BY 1 ORDER BY 1")
+            text("SELECT step, count(*), sum(attempts) FROM elmer.outcomes WHERE record_id <> 'all' GROUP BY 1")
         ).all()
-    assert [tuple(row) for row in rows] == [("documents", 12, 12), ("signals", 12, 12)]
+    assert sorted(tuple(row) for row in rows) == [("documents", 12, 12), ("signals", 12, 12)]
     done = [
         record.asset_materialization.metadata["done"].value  # type: ignore[union-attr]
         for record in instance.fetch_materializations(dg.AssetKey("signals"), limit=10).records
