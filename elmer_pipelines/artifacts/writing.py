@@ -17,7 +17,7 @@ from elmer_pipelines.models.prompts import load_prompt
 from elmer_pipelines.store import artifacts as store
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store.artifacts import Artifact
-from elmer_pipelines.work import one_by_one, work_through
+from elmer_pipelines.work import SERVICE_WORKERS, one_by_one, work_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 _PROMPTS = Path(__file__).parent / "prompts"
+_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def write_all(
     def do(one: str) -> Callable[[Connection], None]:
         return _write(database, workspace_id, by_id[one], kind, prompt, text_model, paths[one], texts[one])
 
-    result = work_through(database, workspace_id, kind.step, wanted, one_by_one(do), workers=4, run_id=run_id)
+    workers = _WORKERS if text_model is None else SERVICE_WORKERS
+    result = work_through(database, workspace_id, kind.step, wanted, one_by_one(do), workers=workers, run_id=run_id)
     with database.begin() as connection:
         _report(connection, workspace_id, kind, result)
     return result

@@ -64,6 +64,12 @@ class Database:
         with self.engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for single statements that only read: each is its own transaction, without the round trips."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
     def check(self) -> str:
         """The server's version. Raises DatabaseError with what to do when it can't be reached."""
         try:
