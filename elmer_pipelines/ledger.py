@@ -38,8 +38,8 @@ class Ledger:
 
     def lookup(self, fingerprint: str) -> RawAnswer | None:
         """The stored answer, or None."""
-        with self._database.reading() as connection:
-            found = store.answer(connection, self.context.workspace_id, fingerprint)
+        workspace_id = self.context.workspace_id
+        found = self._database.look_up(lambda connection: store.answer(connection, workspace_id, fingerprint))
         return None if found is None else RawAnswer(**{**found, "usage": Usage(**found["usage"])})
 
     def store(self, fingerprint: str, answer: RawAnswer) -> None:

@@ -12,7 +12,8 @@ _FORGETTING = 1.02  # the best round counts for a little less with every round, 
 class Concurrency:
     """Additive increase, multiplicative decrease, as in TCP; doubling until something first speaks against it.
 
-    A round is as many answers as may run at once. Not safe between threads: the limiter holds its lock around it.
+    A round is as many answers as may run at once. Slowness, which may be the questions' own, takes it no lower than
+    where it starts. Not safe between threads: the limiter holds its lock around it.
     """
 
     def __init__(self, most: int = 128) -> None:
@@ -41,7 +42,7 @@ class Concurrency:
         self._round.clear()
         if mean > _SLOWER * self._best:
             self._starting = False
-            self._limit = max(1.0, self._limit * _LESS_FOR_SLOWNESS)
+            self._limit = max(min(self._limit, _START), self._limit * _LESS_FOR_SLOWNESS)
         elif more:
             self._limit = min(float(self._most), self._limit + 1)
         self._best = min(mean, self._best * _FORGETTING)

@@ -51,6 +51,7 @@ class _Kind:
     share: float = 0.0
     spent: float = 0.0
     told: tuple[float, float, float] | None = None  # what was left, at what moment, after how much was spent
+    told_by: float = float("-inf")
     news: bool = False
 
 
@@ -72,6 +73,7 @@ class Limiter:
         self._kinds: dict[str, _Kind] = {}
         self._totals: dict[str, float] = {}
         self._levels: Mapping[str, Level] = {}
+        self._fastest = float("inf")
         self._asked = False
         self._next_lease = self._blocked_until = 0.0
 
@@ -99,22 +101,21 @@ class Limiter:
         sent = self._admit(need)
         try:
             came = send()
+            took = self._clock() - sent.at
+            levels, used = read(came)
+            with self._lock:
+                self._pace.answered(took, more=bool(self._queue))
+                self._give_back(sent, used)
+                self._fastest = min(self._fastest, took)
+                self._learn(sent, levels)
+            return came, took
         except ModelFault as fault:
             with self._lock:
                 self._refused(sent, fault)
             raise
-        except BaseException:
+        finally:
             with self._lock:
                 self._leave()
-            raise
-        took = self._clock() - sent.at
-        levels, used = read(came)
-        with self._lock:
-            self._pace.answered(took, more=bool(self._queue))
-            self._give_back(sent, used)
-            self._learn(sent, levels)
-            self._leave()
-        return came, took
 
     def _admit(self, need: Mapping[str, float]) -> _Sent:
         with self._lock:
@@ -213,8 +214,9 @@ class Limiter:
             one = self._kinds.setdefault(kind, _Kind(news=True))
             one.news = one.news or abs(one.per_minute - level.per_minute) > _NEWS * level.per_minute
             one.per_minute = level.per_minute
-            if one.told is None or one.told[1] <= sent.at:
-                one.told = (level.left, sent.at, sent.spent.get(kind, 0.0))
+            if one.told_by <= sent.at:  # the service counted no earlier than the fastest answer lets it have done
+                one.told_by = sent.at
+                one.told = (level.left, self._clock() - self._fastest, sent.spent.get(kind, 0.0))
 
     def _refused(self, sent: _Sent, fault: ModelFault) -> None:
         self._give_back(sent, {"output_tokens": 0.0})  # nothing was said, so nothing was counted
@@ -224,7 +226,6 @@ class Limiter:
                 seconds = min(fault.retry_after, _LONGEST_BLOCK_S)
                 self._blocked_until = max(self._blocked_until, self._clock() + seconds)
                 self._allowance.block(seconds)
-        self._leave()
 
 
 class Limited(TextLayer):

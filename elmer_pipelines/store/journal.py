@@ -72,7 +72,6 @@ def totals(connection: Connection, workspace_id: str, since: datetime | None = N
 
 
 _GROUPS = {
-    "model": "provider || ' ' || model",
     "day": "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     "asset": "step",
     "workspace": "workspace_id",
@@ -82,7 +81,10 @@ _GROUPS = {
 
 
 def costs(connection: Connection, workspace_id: str, by: str, since: datetime | None = None) -> list[dict[str, Any]]:
-    """Calls sent, cache hits, failures, inputs, tokens and cost (None: a price is unknown), by one of GROUPS' keys."""
+    """Calls sent, cache hits, failures, inputs, tokens, cost (None: a price is unknown).
+
+    `by` is `day` (UTC), `asset`, `workspace`, `run` or `prompt`.
+    """
     rows = connection.execute(
         text(
             f"SELECT {_GROUPS[by]} AS name, count(*) FILTER (WHERE outcome <> 'cached') AS calls, "  # noqa: S608
