@@ -48,7 +48,7 @@ class Allowance(Protocol):
         ...
 
     def block(self, seconds: float) -> None:
-        """Nobody sends before so many seconds have passed."""
+        """Nobody sends before so many seconds have passed, and then at the pace at which the allowance comes back."""
         ...
 
 
@@ -80,8 +80,10 @@ class MemoryAllowance:
         return Leased(granted, dict(self._levels), blocked)
 
     def block(self, seconds: float) -> None:
-        """Nobody sends before so many seconds have passed."""
+        """Nobody sends before so many seconds have passed, and then at the pace at which the allowance comes back."""
         self._blocked_until = max(self._blocked_until, self._clock() + seconds)
+        for kind, level in self._levels.items():
+            self._levels[kind] = Level(level.per_minute, min(level.left, -level.per_minute / 60 * seconds))
 
 
 def account_of(provider: str, base_url: str | None, key: str) -> str:

@@ -30,13 +30,14 @@ _LEASE_S = 1.0  # seconds' worth of the allowance taken at once
 _LEAST_LEASE_S = 0.25  # and, where that is not there, the least worth coming back for
 _LONGEST_BLOCK_S = 60.0  # whatever a header says
 _NEWS = 0.05  # a limit that changed by more than this share is told to the other processes at once
+_OUT_OF_ORDER_S = 0.1  # calls sent closer together may reach the service in any order
 _REFUSALS = {"rate_limit", "overloaded"}
 _Came = TypeVar("_Came")
 
 
 @dataclass
 class _Sent:
-    """A call under way: when it began, what was taken for it, and the sums of all that had been taken by then."""
+    """A call under way: when it began, what was taken for it, and the sums of what must have been counted with it."""
 
     at: float
     need: Mapping[str, float]
@@ -73,6 +74,7 @@ class Limiter:
         self._kinds: dict[str, _Kind] = {}
         self._totals: dict[str, float] = {}
         self._levels: Mapping[str, Level] = {}
+        self._recent: deque[tuple[float, dict[str, float]]] = deque()
         self._fastest = float("inf")
         self._asked = False
         self._next_lease = self._blocked_until = 0.0
@@ -134,11 +136,16 @@ class Limiter:
                     self._queue[0].notify()
 
     def _take(self, need: Mapping[str, float]) -> _Sent:
+        now = self._clock()
+        self._recent.append((now, dict(self._totals)))
+        while self._recent[0][0] < now - _OUT_OF_ORDER_S:
+            self._recent.popleft()
+        spent = {kind: self._recent[0][1].get(kind, 0.0) + amount for kind, amount in need.items()}
         for kind, amount in need.items():
             self._totals[kind] = self._totals.get(kind, 0.0) + amount
             if kind in self._kinds:
                 self._kinds[kind].share -= min(amount, self._kinds[kind].per_minute)
-        return _Sent(self._clock(), need, dict(self._totals))
+        return _Sent(now, need, spent)
 
     def _leave(self) -> None:
         self._running -= 1
@@ -225,6 +232,9 @@ class Limiter:
             if fault.retry_after:
                 seconds = min(fault.retry_after, _LONGEST_BLOCK_S)
                 self._blocked_until = max(self._blocked_until, self._clock() + seconds)
+                for kind in self._kinds.values():
+                    kind.share = min(0.0, kind.share)
+                    kind.told = None  # what was left is no more
                 self._allowance.block(seconds)
 
 

@@ -78,13 +78,21 @@ def lease(
 
 
 def block(connection: Connection, account: str, model: str, seconds: float) -> None:
-    """Nobody leases from the account before so many seconds have passed."""
+    """Nobody leases from the account before so many seconds have passed, and then only what comes back from there on."""
     connection.execute(
         text(
             "INSERT INTO elmer.rate_limits AS r (account, model, kind, blocked_until) "
             "VALUES (:account, :model, 'requests', now() + make_interval(secs => :seconds)) "
             "ON CONFLICT (account, model, kind) DO UPDATE "
             "SET blocked_until = greatest(r.blocked_until, excluded.blocked_until), updated_at = now()"
+        ),
+        {"account": account, "model": model, "seconds": seconds},
+    )
+    connection.execute(
+        text(
+            "UPDATE elmer.rate_limits SET counted_at = now(), updated_at = now(), "
+            "available = least(available, -per_minute / 60 * CAST(:seconds AS float)) "
+            "WHERE account = :account AND model = :model AND per_minute IS NOT NULL"
         ),
         {"account": account, "model": model, "seconds": seconds},
     )

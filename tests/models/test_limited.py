@@ -221,19 +221,19 @@ def test_an_error_nobody_foresaw_leaves_its_place_to_others() -> None:
 
 
 def test_the_allowance_of_a_server_is_used_up_and_not_passed() -> None:
-    server = ModelServer(latency_s=0.05, requests_per_minute=1_200, burst=10).start()
+    server = ModelServer(latency_s=0.05, requests_per_minute=1_200, burst=40).start()
     adapter = AnthropicText("claude-haiku-5-5", "key", server.url)
     try:
         model = text_chain(adapter, MemoryJournal(), CONTEXT, limiter=Limiter())
         with ThreadPoolExecutor(16) as pool:
-            prompts = [Prompt("name", 1, "Name it.", f"<turn>Exports crash on day {n}.</turn>") for n in range(60)]
-            assert len(list(pool.map(lambda prompt: model.answer(prompt, Theme).name, prompts))) == 60
+            prompts = [Prompt("name", 1, "Name it.", f"<turn>Exports crash on day {n}.</turn>") for n in range(100)]
+            assert len(list(pool.map(lambda prompt: model.answer(prompt, Theme).name, prompts))) == 100
         counted = server.counters()
     finally:
         adapter.close()
         server.stop()
     assert counted["refused"] <= 1
-    assert counted["asked"] - counted["refused"] >= 0.8 * counted["allowed"]
+    assert counted["asked"] - counted["refused"] >= 0.7 * counted["allowed"]
 
 
 def test_vectors_wait_for_their_turn_too(model_server: ModelServer) -> None:
