@@ -106,6 +106,7 @@ def _unlimited(database: Database) -> list[Result]:
         for at_once in _AT_ONCE:
             calls = _CALLS if at_once > _AT_ONCE[0] else _CALLS // 4
             adapter = AnthropicText("claude-haiku-5-5", "key", url)
+            rows.append(_bare(adapter, at_once))
             limiter = Limiter(SharedAllowance(database, f"unlimited {at_once}", adapter.model), most=at_once)
             ledger = Ledger(database, CallContext("bench", "signals"))
             seconds = _ask(text_chain(adapter, ledger, ledger.context, limiter=limiter), str(at_once), calls, at_once)
@@ -113,6 +114,18 @@ def _unlimited(database: Database) -> list[Result]:
             on = f"{calls:,} calls of {_LATENCY_S} s, C = {at_once}"
             rows.append(Result("time over ideal", on, seconds / (calls * _LATENCY_S / at_once), "x"))
     return rows
+
+
+def _bare(adapter: AnthropicText, at_once: int) -> Result:
+    """What this machine and the SDK make of it without our wrappers."""
+    calls = _CALLS // 4
+    began = time.perf_counter()
+    with ThreadPoolExecutor(at_once) as pool:
+        for _ in pool.map(lambda number: adapter.raw(_prompt("bare", number), FoundSignals), range(calls)):
+            pass
+    seconds = time.perf_counter() - began
+    on = f"{calls:,} calls of {_LATENCY_S} s, C = {at_once}"
+    return Result("the SDK alone, time over ideal", on, seconds / (calls * _LATENCY_S / at_once), "x")
 
 
 def _cached(database: Database) -> Result:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.models.allowances import Leased, Level
+from elmer_pipelines.models.allowances import OTHERS_S, Leased, Level
 from elmer_pipelines.store import budgets, limits
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class SharedAllowance:
             connection.execute(_NO_WAIT)
             if seen:
                 told = {kind: (level.per_minute, level.left) for kind, level in seen.items()}
-                limits.observe(connection, self._account, self._model, told)
+                limits.observe(connection, self._account, self._model, told, OTHERS_S)
             found = limits.lease(connection, self._account, self._model, wanted)
         return Leased(
             {kind: granted for kind, (granted, *_) in found.items()},

@@ -20,6 +20,7 @@ _ANTHROPIC = {"requests": "requests", "input-tokens": "input_tokens", "output-to
 _OPENAI = {"requests": "requests", "tokens": "tokens"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+OTHERS_S = 0.25  # seconds' worth of an allowance that other processes may hold in their shares
 _TELLING = 10  # calls used up from which on the time to the reset says how fast the allowance comes back
 
 
@@ -44,7 +45,10 @@ class Allowance(Protocol):
     """The allowance of one account for one model, shared by all who use it."""
 
     def lease(self, wanted: Mapping[str, float], seen: Mapping[str, Level]) -> Leased:
-        """Take up to `wanted` of each kind. `seen` is the most the service can have left, which the rest is cut to."""
+        """Take up to `wanted` of each kind. `seen` is what the service should have left beside this process's share.
+
+        What is known is cut to that, or lifted half the way, short of what other processes may hold in their shares.
+        """
         ...
 
     def block(self, seconds: float) -> None:
@@ -70,7 +74,8 @@ class MemoryAllowance:
             self._levels[kind] = Level(level.per_minute, left)
         for kind, level in seen.items():
             known = self._levels.get(kind, level)
-            self._levels[kind] = Level(level.per_minute, min(known.left, level.left))
+            lifted = (known.left + level.left - level.per_minute / 60 * OTHERS_S) / 2
+            self._levels[kind] = Level(level.per_minute, min(level.left, max(known.left, lifted)))
         blocked = max(0.0, self._blocked_until - now)
         granted: dict[str, float] = {}
         for kind in wanted.keys() & self._levels.keys() if not blocked else ():

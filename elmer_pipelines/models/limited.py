@@ -193,12 +193,12 @@ class Limiter:
         self._levels = leased.levels
         for kind, level in leased.levels.items():
             one = self._kinds.setdefault(kind, _Kind())
-            one.per_minute, one.news = level.per_minute, False
+            one.per_minute, one.news, one.told = level.per_minute, False, None
             one.share += leased.granted.get(kind, 0.0)
         self._blocked_until = max(self._blocked_until, self._clock() + leased.blocked_s if leased.blocked_s else 0.0)
 
     def _seen(self) -> dict[str, Level]:
-        """The most the service can have left beside our share, reckoned from what it told last to this moment."""
+        """What the service should have left beside our share, reckoned from what it told since we asked."""
         found, now = {}, self._clock()
         for name, kind in self._kinds.items():
             if kind.told is None:

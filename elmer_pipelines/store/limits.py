@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 _ARRAYS = (bindparam("kinds", type_=ARRAY(Text)), bindparam("rates", type_=ARRAY(Double)))
 
 
-def observe(connection: Connection, account: str, model: str, seen: Mapping[str, tuple[float, float]]) -> None:
-    """By kind, the limit per minute and the most that can be left: kept, where a smaller rest is not known already."""
+def observe(
+    connection: Connection, account: str, model: str, seen: Mapping[str, tuple[float, float]], others_s: float
+) -> None:
+    """Keep, by kind, the limit per minute and what should be left of it.
+
+    A larger rest that is known is cut to that; a smaller one lifted half the way, short of `others_s` seconds' worth.
+    """
     connection.execute(
         text(
             """
@@ -27,15 +32,18 @@ def observe(connection: Connection, account: str, model: str, seen: Mapping[str,
             FROM unnest(:kinds, :rates, :rests) AS s (kind, rate, available) ORDER BY 3
             ON CONFLICT (account, model, kind) DO UPDATE
             SET per_minute = excluded.per_minute,
-                available = least(excluded.available, coalesce(r.available, excluded.available)
-                    + excluded.per_minute / 60
-                    * greatest(0, extract(epoch FROM excluded.counted_at - r.counted_at))),
+                available = least(excluded.available, greatest(
+                    coalesce(r.available, excluded.available) + excluded.per_minute / 60
+                        * greatest(0, extract(epoch FROM excluded.counted_at - r.counted_at)),
+                    (coalesce(r.available, excluded.available) + excluded.per_minute / 60
+                        * greatest(0, extract(epoch FROM excluded.counted_at - r.counted_at))
+                        + excluded.available - excluded.per_minute / 60 * :others) / 2)),
                 counted_at = greatest(excluded.counted_at, r.counted_at), updated_at = now()
             """
         ).bindparams(*_ARRAYS, bindparam("rests", type_=ARRAY(Double))),
         {
             "account": account, "model": model, "kinds": list(seen),
-            "rates": [one[0] for one in seen.values()], "rests": [one[1] for one in seen.values()],
+            "others": others_s, "rates": [one[0] for one in seen.values()], "rests": [one[1] for one in seen.values()],
         },
     )  # fmt: skip
 
@@ -78,7 +86,7 @@ def lease(
 
 
 def block(connection: Connection, account: str, model: str, seconds: float) -> None:
-    """Nobody leases from the account before so many seconds have passed, and then only what comes back from there on."""
+    """Nobody leases from the account before so many seconds have passed, then only what comes back from there on."""
     connection.execute(
         text(
             "INSERT INTO elmer.rate_limits AS r (account, model, kind, blocked_until) "
