@@ -18,7 +18,6 @@ import zlib
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -27,6 +26,7 @@ import numpy as np
 if __package__:
     from servers.allowing import Allowing
     from servers.answers import answer
+    from servers.vectors import embedding
 else:
     from allowing import Allowing
     from answers import answer  # run as a program
@@ -397,27 +397,6 @@ def _check_embeddings(texts: list[Any]) -> int:
     if sum(counts) > 300_000:
         raise Refused(400, "invalid_request_error", "max 300000 tokens per request")
     return sum(counts)
-
-
-def embedding(text: str, dimensions: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """A unit vector made of the text's words and their trigrams, hashed: alike texts get alike vectors."""
-    vector = np.zeros(dimensions, dtype=np.float32)
-    for word in re.findall(r"\w+", text.lower()) or [text]:
-        for position, weight in _features(word, dimensions):
-            vector[position] += weight
-    length = float(np.linalg.norm(vector))
-    if length == 0.0:  # opposite features met: still a direction, still from the content
-        vector[zlib.crc32(text.encode()) % dimensions] = length = 1.0
-    return (vector / np.float32(length)).astype("<f4")
-
-
-@lru_cache(maxsize=50_000)
-def _features(word: str, dimensions: int) -> tuple[tuple[int, float], ...]:
-    padded = f"^{word}$"
-    grams = [word, *(padded[i : i + 3] for i in range(len(padded) - 2))]
-    weight = 0.2 if len(word) <= 3 else 1.0
-    marks = [zlib.crc32(gram.encode()) for gram in grams]
-    return tuple((mark // 2 % dimensions, weight if mark % 2 else -weight) for mark in marks)
 
 
 if __name__ == "__main__":
