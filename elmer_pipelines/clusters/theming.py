@@ -15,7 +15,7 @@ from elmer_pipelines.ids import fingerprint, text_hash
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import embeddings, signals
-from elmer_pipelines.work import one_by_one, work_through, work_whole
+from elmer_pipelines.work import SERVICE_WORKERS, one_by_one, work_through, work_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _THEMES_VERSION = 1  # raise when the same members would be called otherwise
 _TRENDS_VERSION = 1
-_CALLS_AT_ONCE = 4
 
 
 def name_clusters(
@@ -123,7 +122,7 @@ def _by_model(
         return partial(_save, workspace_id, cluster_id, named(answer, local[cluster_id]), model.model)
 
     result = work_through(
-        database, workspace_id, "cluster_themes", wanted, one_by_one(name), workers=_CALLS_AT_ONCE, run_id=run_id
+        database, workspace_id, "cluster_themes", wanted, one_by_one(name), workers=SERVICE_WORKERS, run_id=run_id
     )
     result.counts["named_by"] = model.model
     return result

@@ -72,6 +72,12 @@ class DocumentSettings(_Part):
     tables: tuple[TableEntry, ...] = ()
 
 
+class ModelSettings(_Part):
+    """What the workspace allows itself of the services' models; `budget_usd` is per day."""
+
+    budget_usd: Annotated[float, Field(ge=0)] | None = None
+
+
 class WorkspaceFile(_Part):
     """All that workspace.toml may hold; every key is optional."""
 
@@ -81,6 +87,7 @@ class WorkspaceFile(_Part):
     projects: tuple[ProjectEntry, ...] = ()
     personas: tuple[Persona, ...] = ()
     documents: DocumentSettings = DocumentSettings()
+    models: ModelSettings = ModelSettings()
 
 
 def read_workspace_file(root: str) -> WorkspaceFile:
@@ -170,6 +177,9 @@ depth = "auto_create"        # manual, suggest, auto_create, full_auto
 # [[personas]]
 # name = "Operations lead"
 # weight = 0.5
+
+# [models]
+# budget_usd = 5.00          # this workspace's spending per day at the most; ELMER_BUDGET_USD holds besides
 
 [documents]
 # max_megabytes = 50

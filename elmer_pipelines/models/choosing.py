@@ -40,6 +40,15 @@ def text_model(settings: Settings, purpose: Purpose) -> AnthropicText | None:
     return AnthropicText(model_name(settings, purpose), key, settings.anthropic_base_url)
 
 
+def account(settings: Settings, provider: Literal["anthropic", "openai"]) -> str:
+    """The name under which the allowance of the key in use is kept; not the key."""
+    from elmer_pipelines.models.allowances import account_of
+
+    key = settings.anthropic_api_key if provider == "anthropic" else settings.openai_api_key
+    url = settings.anthropic_base_url if provider == "anthropic" else settings.openai_base_url
+    return account_of(provider, url, key.get_secret_value() if key else "")
+
+
 def embedding_model(settings: Settings) -> OpenAIEmbeddings | LocalEmbeddings:
     """OpenAI's model with OPENAI_API_KEY, else the one whose weights ship with a package."""
     if settings.openai_api_key is None:

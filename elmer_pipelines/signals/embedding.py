@@ -10,7 +10,7 @@ from elmer_pipelines.store import embeddings as store
 from elmer_pipelines.work import Finished, work_through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -45,9 +45,12 @@ def embed_records(
             missing = set(store.missing(connection, workspace_id, embedder.model, [hashes[r] for r in records]))
             texts = texts_of(connection, records)
         todo = {hashes[record]: texts[record] for record in records if hashes[record] in missing}
-        vectors, faults = _embed(embedder, todo)
-        with database.begin() as connection:  # kept before it is used: what was paid for survives whatever comes next
-            store.insert(connection, workspace_id, embedder.model, vectors)
+
+        def keep(vectors: dict[str, NDArray[np.float32]]) -> None:
+            with database.begin() as connection:  # before it is used: what was paid for survives whatever comes next
+                store.insert(connection, workspace_id, embedder.model, vectors)
+
+        faults = _embed(embedder, todo, keep)
         return [Finished(record, error=faults.get(hashes[record])) for record in records]
 
     result = work_through(database, workspace_id, step, wanted, work_on, chunk=CHUNK, workers=workers, run_id=run_id)
@@ -60,19 +63,34 @@ def embed_records(
 
 
 def _embed(
-    embedder: EmbeddingModel, todo: dict[str, str]
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, ModelFault]]:
-    """The vectors by text hash, and the faults; a request that fails for what is in it is halved, down to one text."""
+    embedder: EmbeddingModel, todo: dict[str, str], keep: Callable[[dict[str, NDArray[np.float32]]], None]
+) -> dict[str, ModelFault]:
+    """Keep the vectors by text hash, request by request; the faults of the rest.
+
+    A request that fails for what is in it is halved, down to one text.
+    """
     if not todo:
-        return {}, {}
+        return {}
+    keys, done = list(todo), 0
     try:
-        matrix = embedder.embed(list(todo.values()))
-        return dict(zip(todo, matrix, strict=True)), {}
+        for span, vectors in _packs(embedder, list(todo.values())):
+            keep(dict(zip(keys[span.start : span.stop], vectors, strict=True)))
+            done = span.stop
+        return {}
     except ModelFault as fault:
-        if len(todo) == 1 or fault.kind not in {"too_large", "http_400", "bad_payload"}:
-            return {}, dict.fromkeys(todo, fault)
-    keys = list(todo)
-    middle = len(keys) // 2
-    left = _embed(embedder, {key: todo[key] for key in keys[:middle]})
-    right = _embed(embedder, {key: todo[key] for key in keys[middle:]})
-    return {**left[0], **right[0]}, {**left[1], **right[1]}
+        rest = keys[done:]
+        if len(rest) == 1 or fault.kind not in {"too_large", "http_400", "bad_payload"}:
+            return dict.fromkeys(rest, fault)
+    middle = len(rest) // 2
+    left = _embed(embedder, {key: todo[key] for key in rest[:middle]}, keep)
+    return left | _embed(embedder, {key: todo[key] for key in rest[middle:]}, keep)
+
+
+def _packs(embedder: EmbeddingModel, texts: list[str]) -> Iterator[tuple[range, NDArray[np.float32]]]:
+    """The vectors request by request where the model has requests, else at once."""
+    packs = getattr(embedder, "packs", None)
+    if packs is None:
+        yield range(len(texts)), embedder.embed(texts)
+        return
+    for pack in packs(texts):
+        yield pack.span, pack.vectors
