@@ -51,6 +51,17 @@ COVERAGE_OF_SIGNALS = Check(
     lambda connection, workspace, *_: engine.signals_are_clustered(connection, workspace),
 )
 
+SPENDING = Check(
+    "spending",
+    "Today's spending stays below four fifths of the budget; an error above it.",
+    lambda connection, workspace, _, elmer: engine.spending(
+        connection,
+        workspace,
+        elmer.pipeline.settings.budget_usd,
+        elmer.pipeline.workspace_file(workspace).models.budget_usd,
+    ),
+)
+
 
 def citations_of(kind: str) -> Check:
     """Whether the citations of one kind of artifact resolve."""

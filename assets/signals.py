@@ -1,6 +1,6 @@
 """Group `signals`: what customers said that matters, and what it means in numbers."""
 
-from assets.checks import COVERAGE_OF_DOCUMENTS, FAILURE_RATE, QUOTES_ARE_VERBATIM, VECTORS
+from assets.checks import COVERAGE_OF_DOCUMENTS, FAILURE_RATE, QUOTES_ARE_VERBATIM, SPENDING, VECTORS
 from assets.tables import table_asset
 from elmer_pipelines import plots
 from elmer_pipelines.resources import ElmerResource
@@ -11,7 +11,7 @@ from elmer_pipelines.steps import StepResult
     "signals",
     deps=["documents"],
     pool="anthropic",
-    checks=[QUOTES_ARE_VERBATIM, COVERAGE_OF_DOCUMENTS, FAILURE_RATE],
+    checks=[QUOTES_ARE_VERBATIM, COVERAGE_OF_DOCUMENTS, FAILURE_RATE, SPENDING],
     plot=plots.severities,
 )
 def signals(elmer: ElmerResource, workspace: str, run: str) -> StepResult:

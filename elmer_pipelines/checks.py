@@ -6,16 +6,18 @@ Each returns a CheckOutcome; who runs them, and what happens when one fails, is 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from elmer_pipelines.store import artifacts
+from elmer_pipelines.store import artifacts, budgets
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 TOLERATED_FAILURES = 0.2  # above this share of failed records a step is in trouble, not merely unlucky
+_NEARLY_SPENT = 0.8  # of a budget: from here on somebody should know
 _SHOWN = 10
 
 
@@ -150,6 +152,28 @@ def citations_resolve(connection: Connection, workspace_id: str, kind: str) -> C
         serious=True,
         figures={"artifacts": len(listed), "citations": citations, "unresolved": len(wrong)},
         examples=wrong[:_SHOWN],
+    )
+
+
+def spending(
+    connection: Connection, workspace_id: str, cap_usd: float | None, workspace_cap_usd: float | None
+) -> CheckOutcome:
+    """I7: what today, UTC, has spent stays below four fifths of each cap; serious where a cap is passed."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    spent, held = budgets.committed(connection, workspace_id, None, midnight)
+    caps = [(spent.everywhere, cap_usd), (spent.workspace, workspace_cap_usd)]
+    shares = [used / cap if cap else float(used > 0) for used, cap in caps if cap is not None]
+    largest = max(shares, default=0.0)
+    told = f", {largest:.0%} of the tightest budget" if shares else "; no budget is set"
+    return CheckOutcome(
+        largest < _NEARLY_SPENT,
+        f"{spent.everywhere:.4f} USD were spent today, {spent.workspace:.4f} by this workspace{told}.",
+        serious=largest > 1,
+        figures={
+            "spent_today_usd": spent.everywhere,
+            "workspace_spent_today_usd": spent.workspace,
+            "reserved_usd": held.everywhere,
+        },
     )
 
 

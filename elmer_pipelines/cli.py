@@ -158,6 +158,26 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 
 
 @app.command(rich_help_panel=_LOOK)
+def costs(
+    workspace: WorkspaceOption = None,
+    by: Annotated[
+        Literal["day", "asset", "model", "workspace", "run", "prompt"], typer.Option(help="What a row stands for.")
+    ] = "model",
+    as_json: JsonOption = False,
+) -> None:
+    """What the models' calls came to: calls, answers from the cache, failures, tokens, USD."""
+    from elmer_pipelines.console.views import show_budget
+
+    with _open(workspace) as bench:
+        rows, budget = _records(bench.costs(by=by)), bench.budget()
+    if as_json:
+        _print_json(rows)
+        return
+    terminal.out.print(terminal.table(f"Costs by {by}", rows))
+    show_budget(budget)
+
+
+@app.command(rich_help_panel=_LOOK)
 def search(
     words: Annotated[str, typer.Argument(help="What to look for, in any words.")],
     workspace: WorkspaceOption = None,

@@ -15,6 +15,9 @@ A message says what happened, to which record, and what to do next.
 
 from __future__ import annotations
 
+# Kinds of ModelFault that stop a call before it is made: no attempt was used up, the record stays as it was.
+UNSENT = frozenset({"budget", "unknown_price"})
+
 
 class ElmerError(Exception):
     """Base of all errors raised on purpose; `str()` is fit to be shown to a person."""
@@ -64,7 +67,8 @@ class ModelFault(RecordError):
     """A model did not give a usable answer.
 
     Kinds: auth, permission, not_found, quota, rate_limit, overloaded, timeout, connection, too_large,
-    refusal, truncated, schema, bad_payload, http_NNN. `retry_after` is in seconds where the service gave one.
+    refusal, truncated, schema, bad_payload, http_NNN; and, where nothing was sent, those of UNSENT.
+    `retry_after` is in seconds where the service gave one.
     """
 
     def __init__(

@@ -1,42 +1,50 @@
 """The journal of model calls in PostgreSQL: answers before they are used, a row per call, and this step's sums.
 
-The table's functions are in `store/journal.py`, the wrappers that call this in `models/recorded.py`.
+The tables' functions are in `store/journal.py`, the wrappers that call this in `models/cached.py` and `metered.py`.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.models.protocols import RawAnswer, Usage
 from elmer_pipelines.models.provenance import records_drawn_from
 from elmer_pipelines.store import journal as store
 
 if TYPE_CHECKING:
+    from elmer_pipelines.accounts import BudgetPurse
     from elmer_pipelines.models.recorded import CallContext, CallRecord
     from elmer_pipelines.store.database import Database
+
+_TOGETHER = 200
 
 
 class Ledger:
     """A `Journal` for one step of one workspace; `calls` counts what was sent, `cost_usd` what it came to.
 
-    `unpriced` counts calls whose price is not known: they are not part of `cost_usd`.
+    `unpriced` counts calls whose price is not known: they are not part of `cost_usd`. With a purse, a row takes the
+    place of its reservation in one transaction. Rows of answers from the cache, which nobody owes anything for, are
+    gathered and written together: `flush` writes the last.
     """
 
-    def __init__(self, database: Database, context: CallContext) -> None:
-        self._database, self.context = database, context
+    def __init__(self, database: Database, context: CallContext, purse: BudgetPurse | None = None) -> None:
+        self._database, self.context, self.purse = database, context, purse
         self._guard = threading.Lock()
+        self._cached: list[dict[str, Any]] = []
         self.calls = 0
         self.cost_usd = 0.0
         self.unpriced = 0
 
     def lookup(self, fingerprint: str) -> RawAnswer | None:
         """The stored answer, or None."""
-        with self._database.begin() as connection:
-            found = store.answer(connection, self.context.workspace_id, fingerprint)
-            if found is not None:  # given to another record now: it is found by that one too
-                store.note_records(connection, self.context.workspace_id, fingerprint, records_drawn_from())
+        workspace_id = self.context.workspace_id
+        found = self._database.look_up(lambda connection: store.answer(connection, workspace_id, fingerprint))
+        drawn_from = records_drawn_from()
+        if found is not None and drawn_from:  # given to another record now: it is found by that one too
+            with self._database.begin() as connection:
+                store.note_records(connection, workspace_id, fingerprint, drawn_from)
         return None if found is None else RawAnswer(**{**found, "usage": Usage(**found["usage"])})
 
     def store(self, fingerprint: str, answer: RawAnswer) -> None:
@@ -54,13 +62,33 @@ class Ledger:
             "cost_usd": record.cost_usd, "latency_s": record.latency_s, "outcome": record.outcome,
             "request_id": record.request_id,
         }  # fmt: skip
+        if record.outcome == "cached":
+            self._gather(row)
+            return
         with self._database.begin() as connection:
-            store.note_call(connection, record.workspace_id, row)
+            store.note_calls(connection, record.workspace_id, [row])
+            over = self.purse.settle(connection) if self.purse else []
+        if self.purse:
+            self.purse.settled(over)
         with self._guard:
-            if record.outcome != "cached":
-                self.calls += 1
-                self.cost_usd += record.cost_usd or 0.0
-                self.unpriced += record.cost_usd is None
+            self.calls += 1
+            self.cost_usd += record.cost_usd or 0.0
+            self.unpriced += record.cost_usd is None
+
+    def _gather(self, row: dict[str, Any]) -> None:
+        with self._guard:
+            self._cached.append(row)
+            if len(self._cached) < _TOGETHER:
+                return
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        with self._guard:
+            rows, self._cached = self._cached, []
+        if rows:
+            with self._database.begin() as connection:
+                store.note_calls(connection, self.context.workspace_id, rows)
 
     def note_local(self, model: str, inputs: int, seconds: float) -> None:
         """One row for all the work a model of this machine did in the step; it is free and nothing was sent."""
@@ -71,4 +99,4 @@ class Ledger:
             "outcome": "ok", "request_id": None,
         }  # fmt: skip
         with self._database.begin() as connection:
-            store.note_call(connection, context.workspace_id, row)
+            store.note_calls(connection, context.workspace_id, [row])

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from elmer_pipelines.accounts import BudgetPurse, SharedAllowance
 from elmer_pipelines.documents.ingest import SourceChanges, ingest_documents, ingest_knowledge, source_changes
 from elmer_pipelines.documents.workspace_file import WorkspaceFile, read_workspace_file
 from elmer_pipelines.ledger import Ledger
-from elmer_pipelines.models.choosing import Purpose, embedding_model, is_local, text_model
-from elmer_pipelines.models.recorded import CallContext, Recorded, RecordedEmbeddings
+from elmer_pipelines.models.chains import embedding_chain, text_chain
+from elmer_pipelines.models.choosing import Purpose, account, embedding_model, is_local, text_model
+from elmer_pipelines.models.limited import Limiter
+from elmer_pipelines.models.recorded import CallContext
 from elmer_pipelines.models.redacted import RedactedEmbeddings, RedactedText, redaction_of
 from elmer_pipelines.models.redaction import Redaction
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.store import workspaces
+from elmer_pipelines.work import SERVICE_WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 _LOCAL_CHUNK = 200  # documents handed to the local extractor at once
-_CALLS_AT_ONCE = 8
 
 STEPS = (
     "documents",
@@ -68,6 +71,7 @@ class Pipeline:
         self._embedder: EmbeddingModel | None = None
         self._text_models: dict[Purpose, AnthropicText | OpenAIText | None] = {}
         self._local_extractor: Extractor | None = None
+        self._limiters: dict[tuple[str, str], Limiter] = {}
 
     def root(self, workspace_id: str) -> str:
         """The workspace's folder. Raises WorkspaceError."""
@@ -106,7 +110,7 @@ class Pipeline:
         """Documents into placed signals."""
         from elmer_pipelines.signals.extraction import extract_signals
 
-        ledger = self._ledger(workspace_id, "signals", run_id)
+        ledger = self.ledger(workspace_id, "signals", run_id)
         extractor = self.extractor(ledger)
         local = is_local(extractor.name)
         began = time.monotonic()
@@ -115,7 +119,7 @@ class Pipeline:
             workspace_id,
             extractor,
             chunk=_LOCAL_CHUNK if local else 1,
-            workers=2 if local else _CALLS_AT_ONCE,
+            workers=2 if local else SERVICE_WORKERS,
             run_id=run_id,
         )
         if local and result.done:
@@ -154,7 +158,7 @@ class Pipeline:
     ) -> StepResult:
         from elmer_pipelines.signals.embedding import embed_records
 
-        ledger = self._ledger(workspace_id, step, run_id)
+        ledger = self.ledger(workspace_id, step, run_id)
         embedder = self.recorded_embedder(ledger)
         began = time.monotonic()
         result = embed_records(self.database, workspace_id, step, hashes, texts, embedder, run_id=run_id)
@@ -178,7 +182,7 @@ class Pipeline:
         """A name and a summary for every cluster."""
         from elmer_pipelines.clusters.theming import name_clusters
 
-        ledger = self._ledger(workspace_id, "cluster_themes", run_id)
+        ledger = self.ledger(workspace_id, "cluster_themes", run_id)
         model = self.text_model("generate", ledger)
         redaction = self.redaction(workspace_id)
         result = name_clusters(self.database, workspace_id, self.embedder, model, redaction=redaction, run_id=run_id)
@@ -200,7 +204,7 @@ class Pipeline:
         """Signals linked to projects."""
         from elmer_pipelines.signals.classification import classify_signals
 
-        ledger = self._ledger(workspace_id, "signal_classifications", run_id)
+        ledger = self.ledger(workspace_id, "signal_classifications", run_id)
         model = self.text_model("classify", ledger)
         result = classify_signals(self.database, workspace_id, self.embedder, model, run_id=run_id)
         return _accounted(result, ledger)
@@ -219,7 +223,7 @@ class Pipeline:
         """A research brief for every project with evidence."""
         from elmer_pipelines.artifacts.briefs import write_research_briefs
 
-        ledger = self._ledger(workspace_id, "research_briefs", run_id)
+        ledger = self.ledger(workspace_id, "research_briefs", run_id)
         model = self.text_model("generate", ledger)
         result = write_research_briefs(self.database, workspace_id, model, self.artifact_folder, run_id=run_id)
         return _accounted(result, ledger)
@@ -228,7 +232,7 @@ class Pipeline:
         """A PRD for every project with enough evidence."""
         from elmer_pipelines.artifacts.prds import write_prds
 
-        ledger = self._ledger(workspace_id, "prds", run_id)
+        ledger = self.ledger(workspace_id, "prds", run_id)
         model = self.text_model("generate", ledger)
         enough = self.workspace_file(workspace_id).automation.prd_signals
         result = write_prds(
@@ -272,9 +276,10 @@ class Pipeline:
             if self._embedder is None:
                 self._embedder = embedding_model(self.settings)
         if ledger is not None and isinstance(self._embedder, OpenAIEmbeddings):
-            recorded = RecordedEmbeddings(self._embedder, ledger, ledger.context)
+            limiter = self.limiter("openai", self._embedder.service_model)
+            chain = embedding_chain(self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter)
             redaction = self.redaction(ledger.context.workspace_id)
-            return recorded if redaction is None else RedactedEmbeddings(recorded, redaction)
+            return chain if redaction is None else RedactedEmbeddings(chain, redaction)
         return self._embedder
 
     def text_model(self, purpose: Purpose, ledger: Ledger | None = None) -> TextModel | None:
@@ -285,7 +290,9 @@ class Pipeline:
         model = self._text_models[purpose]
         if model is None or ledger is None:
             return model
-        return self._redacted(Recorded(model, ledger, ledger.context), ledger.context.workspace_id)
+        limiter = self.limiter(model.provider, model.model)
+        chain = text_chain(model, ledger, ledger.context, purse=ledger.purse, limiter=limiter)
+        return self._redacted(chain, ledger.context.workspace_id)
 
     def asked_model(self, purpose: Purpose, workspace_id: str) -> TextModel | None:
         """The model as a step of this workspace has it, but for the ledger: to see what it would be asked."""
@@ -296,6 +303,22 @@ class Pipeline:
         redaction = self.redaction(workspace_id)
         return model if redaction is None else RedactedText(model, redaction)
 
+    def limiter(self, provider: str, model: str) -> Limiter:
+        """The one that all calls of this process to a model wait for."""
+        name = account(self.settings, provider)
+        with self._guard:
+            if (name, model) not in self._limiters:
+                self._limiters[name, model] = Limiter(SharedAllowance(self.database, name, model))
+            return self._limiters[name, model]
+
+    def ledger(self, workspace_id: str, step: str, run_id: str | None = None) -> Ledger:
+        """The journal of one step, with a purse where a budget is set. Raises WorkspaceError."""
+        context = CallContext(workspace_id, step, run_id)
+        cap, own = self.settings.budget_usd, self.workspace_file(workspace_id).models.budget_usd
+        if cap is None and own is None:
+            return Ledger(self.database, context)
+        return Ledger(self.database, context, BudgetPurse(self.database, context, cap, own))
+
     def close(self) -> None:
         """Give back the models' connections and the database's."""
         for client in (*self._text_models.values(), self._embedder):
@@ -304,13 +327,15 @@ class Pipeline:
                 close()
         self.database.close()
 
-    def _ledger(self, workspace_id: str, step: str, run_id: str | None) -> Ledger:
-        return Ledger(self.database, CallContext(workspace_id, step, run_id))
-
 
 def _accounted(result: StepResult, ledger: Ledger) -> StepResult:
+    ledger.flush()
     result.model_calls = ledger.calls
     result.cost_usd = ledger.cost_usd
     if ledger.unpriced:
         result.counts["calls_without_a_known_price"] = ledger.unpriced
+    left = result.counts.get("left")
+    if isinstance(left, int) and ledger.purse is not None:
+        each = ledger.cost_usd / result.done if result.done and ledger.cost_usd else ledger.purse.largest_usd
+        result.counts["left_would_cost_usd"] = round(left * each, 4)
     return result

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.errors import RecordError
+from elmer_pipelines.errors import UNSENT, RecordError
 from elmer_pipelines.steps import StepResult, report_progress
 from elmer_pipelines.store import outcomes
 
@@ -34,6 +34,7 @@ _RENEW_SECONDS = LEASE_SECONDS / 4
 _MANY = 1_000  # pending records from which on the planner needs new statistics
 _log = logging.getLogger(__name__)
 WHOLE = "all"  # the one record of a step that looks at the whole workspace at once
+SERVICE_WORKERS = 64  # threads of a step that asks a service: how many calls run at once is its limiter's matter
 MAX_ATTEMPTS = 3  # a retryable failure is tried again by the next runs, this often in all
 
 
@@ -106,7 +107,9 @@ def work_through(
 
     `wanted` maps each record to what determines it; outcomes of records no longer wanted are forgotten. What `work_on`
     returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
-    that run out after LEASE_SECONDS. Raises only what concerns the whole step: the database, or the interpreter.
+    that run out after LEASE_SECONDS. Where a model's call was not made for lack of budget, its record stays as it was,
+    no more are taken, and `counts` has `stopped_by` and how many are `left`. Raises only what concerns the whole step:
+    the database, or the interpreter.
     """
     with database.begin() as connection:
         fingerprints = {record: one.fingerprint for record, one in wanted.items()}
@@ -120,6 +123,9 @@ def work_through(
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         with _Lease(database, workspace_id, step, owner):
             _drain(database, workspace_id, step, wanted, work_on, result, owner, chunk, workers, run_id)
+    if "stopped_by" in result.counts:
+        with database.begin() as connection:
+            result.counts["left"] = outcomes.count_pending(connection, workspace_id, step)
     if result.done > _MANY:
         database.analyse()
     return result
@@ -139,15 +145,18 @@ def _drain(
 ) -> None:
     """Claim a chunk whenever a thread is free; save each as it comes; end when nothing is left to claim."""
 
-    def claim() -> list[str]:
+    def claim(free: int) -> list[list[str]]:
+        if "stopped_by" in result.counts or free < 1:
+            return []
         with database.begin() as connection:
-            return outcomes.claim(connection, workspace_id, step, owner, chunk, LEASE_SECONDS)
+            records = outcomes.claim(connection, workspace_id, step, owner, chunk * free, LEASE_SECONDS)
+        return [records[start : start + chunk] for start in range(0, len(records), chunk)]
 
     running: dict[Future[list[Finished]], list[str]] = {}
     with ThreadPoolExecutor(workers, thread_name_prefix=f"elmer-{step}") as pool:
         try:
             while True:
-                while len(running) < workers and (records := claim()):
+                for records in claim(workers - len(running)):
                     running[pool.submit(contextvars.copy_context().run, work_on, records)] = records
                 if not running:
                     return
@@ -192,7 +201,12 @@ def _save(
         for one in finished:
             _save(database, workspace_id, step, wanted, [one], result, owner, run_id)
         return
-    result.failed += sum(one.error is not None for one in finished)
+    for one in finished:
+        if one.error is not None and one.error.kind in UNSENT:
+            result.counts["stopped_by"] = one.error.kind
+            result.counts["reason"] = str(one.error)
+        else:
+            result.failed += one.error is not None
     result.done += sum(one.error is None for one in finished)
     report_progress(step, result.done + result.failed, max(result.pending, result.done + result.failed))
 
@@ -208,6 +222,9 @@ def _save_one(
 ) -> None:
     if not outcomes.still_ours(connection, workspace_id, step, one.record_id, owner):
         return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
+    if one.error is not None and one.error.kind in UNSENT:
+        outcomes.put_back(connection, workspace_id, step, one.record_id)
+        return
     if one.error is not None:
         outcomes.fail(connection, workspace_id, step, one.record_id, one.error, run_id)
         return

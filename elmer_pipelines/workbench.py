@@ -6,6 +6,7 @@ Everything here reads or corrects; bringing a workspace up to date is the pipeli
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,15 +19,14 @@ from elmer_pipelines.planning import StepPlan, plan
 from elmer_pipelines.purging import Purge, plan_purge, purge
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
 from elmer_pipelines.store import artifacts as artifact_store
+from elmer_pipelines.store import budgets, journal, outcomes, search, workspaces
 from elmer_pipelines.store import clusters as cluster_store
 from elmer_pipelines.store import documents as document_store
-from elmer_pipelines.store import journal, outcomes, search, workspaces
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.tracing import quotes, trace
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from types import TracebackType
 
     import pandas as pd
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from elmer_pipelines.settings import Settings
 
 Exported = Literal["documents", "signals", "clusters", "links", "artifacts"]
+CostsBy = Literal["model", "day", "asset", "workspace", "run", "prompt"]
+COSTS_BY: tuple[CostsBy, ...] = ("model", "day", "asset", "workspace", "run", "prompt")
 EXPORTS: tuple[Exported, ...] = ("documents", "signals", "clusters", "links", "artifacts")
 _SIGNAL_COLUMNS = [
     "id", "verbatim", "interpretation", "severity", "frequency", "segment", "status", "speaker", "occurred_at",
@@ -116,11 +118,7 @@ class Workbench:
 
         Raises ModelFault where the query can't be embedded.
         """
-        from elmer_pipelines.ledger import Ledger
-        from elmer_pipelines.models.recorded import CallContext
-
-        context = CallContext(self.workspace_id, "search")
-        embedder = self.pipeline.recorded_embedder(Ledger(self.database, context))
+        embedder = self.pipeline.recorded_embedder(self.pipeline.ledger(self.workspace_id, "search"))
         vector = embedder.embed([words])[0].tolist()
         with self.database.begin() as connection:
             found = search.hybrid(connection, self.workspace_id, words, vector, embedder.model, limit)
@@ -186,10 +184,31 @@ class Workbench:
         """Delete what the plan found, for good. Raises RecordError where an artifact's file can't be deleted."""
         purge(self.database, self.workspace_id, plan)
 
-    def costs(self, since: datetime | None = None) -> pd.DataFrame:
-        """Per model: calls, cached, failed, inputs, tokens, cost_usd (missing where a price is not known)."""
+    def costs(self, since: datetime | None = None, *, by: CostsBy = "model") -> pd.DataFrame:
+        """Per model, day (UTC), asset, prompt, run, or workspace (then of all): calls, cached, failed, inputs, tokens,
+        cost_usd (missing where a price is not known). Raises ValueError for another `by`.
+        """
+        if by not in COSTS_BY:
+            raise ValueError(f"no costs by {by!r}; there are {', '.join(COSTS_BY)}")
         with self.database.begin() as connection:
-            return _frame(journal.totals(connection, self.workspace_id, since))
+            if by == "model":
+                return _frame(journal.totals(connection, self.workspace_id, since))
+            ids = [one.id for one in workspaces.every(connection)] if by == "workspace" else [self.workspace_id]
+            rows = [row for one in ids for row in journal.costs(connection, one, by, since)]
+        return _frame([{by: row.pop("name"), **row} for row in rows])
+
+    def budget(self) -> dict[str, float | None]:
+        """The caps in USD (None: none), and what this day, UTC, has spent and reserved, here and everywhere."""
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        with self.database.begin() as connection:
+            spent, held = budgets.committed(connection, self.workspace_id, None, midnight)
+        return {
+            "cap_usd": self.settings.budget_usd,
+            "workspace_cap_usd": self.pipeline.workspace_file(self.workspace_id).models.budget_usd,
+            "spent_today_usd": spent.everywhere,
+            "workspace_spent_today_usd": spent.workspace,
+            "reserved_usd": held.everywhere,
+        }
 
     def status(self) -> dict[str, Any]:
         """Counts per step and of what there is; plain values, fit for JSON."""
@@ -221,6 +240,7 @@ class Workbench:
             "models": calls,
             "model_calls": sum(one["calls"] for one in calls if one["provider"] != "local"),
             "cost_usd": _sum_of_known([one["cost_usd"] for one in calls]),
+            "budget": self.budget(),
         }  # fmt: skip
 
     def edit_signal(self, signal_id: str, **changes: str) -> None:

@@ -69,6 +69,13 @@ def test_status_counts_what_there_is(elmer: Elmer) -> None:
     assert "acme" in elmer("status")
 
 
+def test_costs_are_told_by_what_one_asks_for(elmer: Elmer) -> None:
+    (row,) = json.loads(elmer("costs", "--by", "workspace", "--json"))
+    assert (row["workspace"], row["cost_usd"]) == ("acme", 0.0)
+    assert {one["asset"] for one in json.loads(elmer("costs", "--by", "asset", "--json"))} >= {"signals"}
+    assert "of 2.50 USD" in elmer("costs", ELMER_BUDGET_USD="2.5")
+
+
 def test_failures_say_why_and_what_next(elmer: Elmer) -> None:
     (failure,) = json.loads(elmer("failures", "--json"))
     assert (failure["step"], failure["record_id"]) == ("documents", "broken.pdf")

@@ -204,3 +204,31 @@ def test_a_model_that_fails_stops_only_its_documents(
     (failure,) = Workbench(workspace, pipeline=served).failures().to_dict("records")
     assert failure["error_kind"] == "refusal"
     assert failure["next_step"]
+
+
+def test_a_budget_stops_spending_cleanly_and_the_next_run_goes_on(
+    served: Pipeline, workspace: str, folder: Path, model_server: ModelServer
+) -> None:
+    for step in ("documents", "knowledge"):
+        served.run(step, workspace)
+    settings = (folder / "workspace.toml").read_text()
+    (folder / "workspace.toml").write_text(settings + "[models]\nbudget_usd = 0.01\n")  # less than one long answer
+    stopped = served.run("signals", workspace, run_id="run-1")
+    assert (stopped.done, stopped.failed, model_server.count()) == (0, 0, 0)
+    assert (stopped.counts["stopped_by"], stopped.counts["left"]) == ("budget", stopped.pending)
+    assert float(stopped.counts["left_would_cost_usd"]) > 0
+    bench = Workbench(workspace, pipeline=served)
+    assert bench.status()["budget"]["workspace_cap_usd"] == 0.01
+    (folder / "workspace.toml").write_text(settings + "[models]\nbudget_usd = 5\n")
+    results = _refresh(served, workspace)
+    assert results["signals"].done == stopped.pending
+    assert results["signals"].cost_usd > 0
+    _assert_sound(served.database, workspace)
+    by_asset = bench.costs(by="asset").set_index("asset")
+    assert by_asset.loc["signals", "cost_usd"] == pytest.approx(results["signals"].cost_usd)
+    for by in ("day", "workspace", "run", "prompt"):
+        assert bench.costs(by=by)["cost_usd"].sum() == pytest.approx(by_asset["cost_usd"].sum())
+    assert bench.budget()["spent_today_usd"] == pytest.approx(by_asset["cost_usd"].sum())
+    assert bench.budget()["reserved_usd"] == 0
+    with pytest.raises(ValueError, match="no costs by"):
+        bench.costs(by="colour")

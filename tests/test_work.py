@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from elmer_pipelines import work
 from elmer_pipelines.determinants import Determinants, labelled
-from elmer_pipelines.errors import RecordError
+from elmer_pipelines.errors import ModelFault, RecordError
 from elmer_pipelines.steps import StepResult, listening
 from elmer_pipelines.store import outcomes
 from elmer_pipelines.store.database import Database
@@ -210,3 +210,24 @@ def test_progress_reaches_whoever_listens(database: Database, workspace: str) ->
     with listening(lambda *told: heard.append(told)):
         _run(database, workspace, {"a": "1", "b": "1"}, Recorder(), workers=1)
     assert heard == [("signals", 0, 2), ("signals", 1, 2), ("signals", 2, 2)]
+
+
+def test_a_spent_budget_stops_the_step_and_costs_no_record_anything(database: Database, workspace: str) -> None:
+    spent = ModelFault("budget", "1.00 USD are spent", next_step="wait", retryable=False)
+    wanted = {f"r{number:02}": "1" for number in range(40)}
+    do = Recorder({record: spent for record in wanted if record > "r05"})
+    result = _run(database, workspace, wanted, do, workers=2)
+    assert (result.done, result.failed, result.pending) == (6, 0, 40)
+    assert (result.counts["stopped_by"], result.counts["left"]) == ("budget", 34)
+    assert sum(do.worked.values()) <= 6 + 4  # no more were taken than were under way
+    row = _state(database, workspace, "r06")
+    assert (row["state"], row["attempts"], row["claimed_by"]) == ("pending", 0, None)
+    again = Recorder()
+    assert _run(database, workspace, wanted, again).done == 34
+
+
+def test_many_are_claimed_at_once_and_each_is_worked_once(database: Database, workspace: str) -> None:
+    do = Recorder()
+    result = _run(database, workspace, {f"r{number}": "1" for number in range(50)}, do, workers=16, chunk=3)
+    assert result.done == 50
+    assert set(do.worked.values()) == {1}

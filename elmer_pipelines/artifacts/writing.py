@@ -20,7 +20,7 @@ from elmer_pipelines.store import artifacts as store
 from elmer_pipelines.store import outcomes
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store.artifacts import Artifact
-from elmer_pipelines.work import one_by_one, work_through
+from elmer_pipelines.work import SERVICE_WORKERS, one_by_one, work_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 _PROMPTS = Path(__file__).parent / "prompts"
+_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,9 @@ def write_all(
         )  # fmt: skip
 
     _forget_missing(database, workspace_id, kind)
+    workers = _WORKERS if text_model is None else SERVICE_WORKERS
     result = work_through(
-        database, workspace_id, kind.step, wanted.determinants, one_by_one(do), workers=4, run_id=run_id
+        database, workspace_id, kind.step, wanted.determinants, one_by_one(do), workers=workers, run_id=run_id
     )
     with database.begin() as connection:
         _remove_left_behind(connection, workspace_id, kind)

@@ -27,7 +27,7 @@ from elmer_pipelines.models.redaction import Placeholders, Redaction, without_pl
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import embeddings, signals
-from elmer_pipelines.work import WHOLE, one_by_one, work_through, work_whole
+from elmer_pipelines.work import SERVICE_WORKERS, WHOLE, one_by_one, work_through, work_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 _THEMES_VERSION = 1  # raise when the same members would be called otherwise
 _TRENDS_VERSION = 1
 _LOCAL = "local/terms"
-_CALLS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def _by_model(
         "cluster_themes",
         wanted.determinants,
         one_by_one(name),
-        workers=_CALLS_AT_ONCE,
+        workers=SERVICE_WORKERS,
         run_id=run_id,
     )
     result.counts["named_by"] = model.model

@@ -44,6 +44,18 @@ def show_status(found: Mapping[str, Any]) -> None:
     out.print(table("Models", found["models"], columns))
     cost = "unknown (a price is not known)" if found["cost_usd"] is None else f"{found['cost_usd']:.4f} USD"
     out.print(f"\nPaid model calls: {found['model_calls']:,}   cost: {cost}")
+    show_budget(found["budget"])
+
+
+def show_budget(budget: Mapping[str, float | None]) -> None:
+    """What today has spent of each cap."""
+    for cap, spent, whose in (
+        ("cap_usd", "spent_today_usd", "today"),
+        ("workspace_cap_usd", "workspace_spent_today_usd", "today, this workspace"),
+    ):
+        limit = "no cap" if budget[cap] is None else f"of {budget[cap]:.2f} USD"
+        if budget[cap] is not None or cap == "cap_usd":
+            out.print(f"Budget {whose}: {budget[spent]:.4f} USD {limit}")
 
 
 def show_trace(found: Mapping[str, Any]) -> None:

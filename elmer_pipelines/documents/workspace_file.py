@@ -79,6 +79,12 @@ class Privacy(_Part):
     terms: tuple[Line, ...] = ()
 
 
+class ModelSettings(_Part):
+    """What the workspace allows itself of the services' models; `budget_usd` is per day."""
+
+    budget_usd: Annotated[float, Field(ge=0)] | None = None
+
+
 class WorkspaceFile(_Part):
     """All that workspace.toml may hold; every key is optional."""
 
@@ -89,6 +95,7 @@ class WorkspaceFile(_Part):
     personas: tuple[Persona, ...] = ()
     documents: DocumentSettings = DocumentSettings()
     privacy: Privacy = Privacy()
+    models: ModelSettings = ModelSettings()
 
 
 def read_workspace_file(root: str) -> WorkspaceFile:
@@ -182,6 +189,9 @@ depth = "auto_create"        # manual, suggest, auto_create, full_auto
 [privacy]
 # redact = false             # true: services see [EMAIL_1], [PHONE_1], [CARD_1], [IBAN_1] instead of the values
 # terms = ["Project Falcon"] # and [TERM_1] instead of these words
+
+# [models]
+# budget_usd = 5.00          # this workspace's spending per day at the most; ELMER_BUDGET_USD holds besides
 
 [documents]
 # max_megabytes = 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -70,23 +71,17 @@ class AnthropicText:
     def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
         """One validated answer, asked for once more where it came and was broken. Raises ModelFault."""
         for _ in range(ASKS - 1):
-            raw = self.raw(prompt, schema)
+            raw = self._retrying.call(lambda: self.raw(prompt, schema))
             try:
                 return self.parse(raw, schema)
             except ModelFault as fault:
                 if not fault.retryable:
                     raise
-        return self.parse(self.raw(prompt, schema), schema)
+        return self.parse(self._retrying.call(lambda: self.raw(prompt, schema)), schema)
 
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
-        """What the service sent for the prompt: whole, metered, not yet trusted. Raises ModelFault."""
-        import anthropic
-
-        shape = anthropic.transform_schema(schema)
-        return self._retrying.call(lambda: self._send(prompt, shape))
-
-    def _send(self, prompt: Prompt, shape: dict[str, Any]) -> RawAnswer:
-        config: Any = {"effort": prompt.effort, "format": {"type": "json_schema", "schema": shape}}
+        """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
+        config: Any = {"effort": prompt.effort, "format": {"type": "json_schema", "schema": _shape(schema)}}
         try:
             response = self._connected().messages.with_raw_response.create(
                 model=self._model,
@@ -155,6 +150,13 @@ class AnthropicText:
             return self._client
 
 
+@lru_cache(maxsize=64)
+def _shape(schema: type[BaseModel]) -> dict[str, Any]:
+    import anthropic
+
+    return anthropic.transform_schema(schema)
+
+
 def _message(body: str) -> dict[str, Any]:
     """The message in a body, read without the SDK, which would accept `{}` and turn HTML into a string."""
     message = json.loads(body)
@@ -169,15 +171,18 @@ def _message(body: str) -> dict[str, Any]:
 
 
 def _usage(counted: dict[str, Any]) -> Usage:
-    def count(name: str) -> int:
-        value = counted.get(name) or 0
+    def count(name: str, among: dict[str, Any] = counted) -> int:
+        value = among.get(name) or 0
         if not isinstance(value, int) or value < 0:
             raise ValueError(f"usage.{name} is no count")
         return value
+
+    details = counted.get("output_tokens_details")
 
     return Usage(
         input_tokens=count("input_tokens"),
         output_tokens=count("output_tokens"),
         cache_read_tokens=count("cache_read_input_tokens"),
         cache_write_tokens=count("cache_creation_input_tokens"),
+        thinking_tokens=count("thinking_tokens", details) if isinstance(details, dict) else 0,
     )

@@ -63,6 +63,15 @@ def _openai_text(settings: Settings, purpose: Purpose) -> OpenAIText:
     return OpenAIText(model_name(settings, purpose), key, settings.openai_base_url)
 
 
+def account(settings: Settings, provider: str) -> str:
+    """The name under which the allowance of the key in use is kept; not the key."""
+    from elmer_pipelines.models.allowances import account_of
+
+    key = settings.anthropic_api_key if provider == "anthropic" else settings.openai_api_key
+    url = settings.anthropic_base_url if provider == "anthropic" else settings.openai_base_url
+    return account_of(provider, url, key.get_secret_value() if key else "")
+
+
 def embedding_model(settings: Settings) -> OpenAIEmbeddings | LocalEmbeddings:
     """OpenAI's model with OPENAI_API_KEY, else the one whose weights ship with a package."""
     if settings.openai_api_key is None:

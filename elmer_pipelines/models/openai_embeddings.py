@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.errors import SettingsError
@@ -31,6 +32,16 @@ _SERVICE = "OpenAI"
 
 
 @dataclass(frozen=True)
+class PackRequest:
+    """What one request sends: the beginnings of `texts[span[i]]`, `tokens` of them. `cut` as in EmbeddedPack."""
+
+    span: range
+    texts: tuple[str, ...]
+    tokens: int
+    cut: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class EmbeddedPack:
     """One request's vectors: row i belongs to `texts[span[i]]`. `cut` are the indexes of texts that were too long."""
 
@@ -39,6 +50,7 @@ class EmbeddedPack:
     usage: Usage
     request_id: str | None
     cut: tuple[int, ...]
+    limits: dict[str, str] = field(default_factory=dict)  # the answer's headers about rate limits
 
 
 def pack(token_counts: list[int]) -> list[range]:
@@ -145,23 +157,36 @@ class OpenAIEmbeddings:
 
     def packs(self, texts: list[str]) -> Iterator[EmbeddedPack]:
         """The vectors request by request, so that each can be stored before the next is paid. Raises ModelFault."""
+        for request in self.requests(texts):
+            yield self._retrying.call(partial(self.send, request))
+
+    def requests(self, texts: list[str]) -> list[PackRequest]:
+        """The texts as requests within the service's limits, too long ones cut. Raises ModelFault: a blank text."""
         for index, text in enumerate(texts):
             if not text.strip():
                 raise fault("bad_payload", f"Text {index + 1} of {len(texts)} has no words to embed.", retryable=False)
         inputs = [cut_to_tokens(text) for text in texts]
-        for span in pack([tokens for _, tokens, _ in inputs]):
-            heads = [inputs[index][0] for index in span]
-            vectors, usage, request_id = self._retrying.call(lambda heads=heads: self._send(heads))  # type: ignore[misc]
-            yield EmbeddedPack(span, vectors, usage, request_id, tuple(index for index in span if inputs[index][2]))
+        return [
+            PackRequest(
+                span,
+                tuple(inputs[index][0] for index in span),
+                sum(inputs[index][1] for index in span),
+                tuple(index for index in span if inputs[index][2]),
+            )
+            for span in pack([tokens for _, tokens, _ in inputs])
+        ]
 
-    def _send(self, inputs: list[str]) -> tuple[NDArray[np.float32], Usage, str | None]:
+    def send(self, request: PackRequest) -> EmbeddedPack:
+        """The vectors of one request, in one attempt. Raises ModelFault."""
         sized: dict[str, Any] = {} if self._name == "text-embedding-ada-002" else {"dimensions": self._dimensions}
         try:
             response = self._connected().embeddings.with_raw_response.create(
-                model=self._name, input=inputs, encoding_format="base64", **sized
+                model=self._name, input=list(request.texts), encoding_format="base64", **sized
             )
-            vectors, usage = _read(response.text, len(inputs), self._dimensions)
-            return vectors, usage, response.headers.get("x-request-id")
+            vectors, usage = _read(response.text, len(request.texts), self._dimensions)
+            limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
+            request_id = response.headers.get("x-request-id")
+            return EmbeddedPack(request.span, vectors, usage, request_id, request.cut, limits)
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise classify(error, _SERVICE, secret=self._key) from None

@@ -104,18 +104,17 @@ class OpenAIText:
     def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
         """One validated answer, asked for once more where it came and was broken. Raises ModelFault."""
         for _ in range(ASKS - 1):
-            raw = self.raw(prompt, schema)
+            raw = self._retrying.call(lambda: self.raw(prompt, schema))
             try:
                 return self.parse(raw, schema)
             except ModelFault as fault:
                 if not fault.retryable:
                     raise
-        return self.parse(self.raw(prompt, schema), schema)
+        return self.parse(self._retrying.call(lambda: self.raw(prompt, schema)), schema)
 
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
-        """What the service sent for the prompt: whole, metered, not yet trusted. Raises ModelFault."""
-        shape = strict_schema(schema)
-        return self._retrying.call(lambda: self._send(prompt, schema.__name__, shape))
+        """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
+        return self._send(prompt, schema.__name__, strict_schema(schema))
 
     def _send(self, prompt: Prompt, name: str, shape: dict[str, Any]) -> RawAnswer:
         while True:

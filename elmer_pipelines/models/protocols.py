@@ -16,12 +16,16 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens by kind, as the service counted them. Local models report zeros and cost nothing."""
+    """Tokens by kind, as the service counted them. Local models report zeros and cost nothing.
+
+    Thinking is part of the output, and billed as such: `thinking_tokens` says how much of it.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    thinking_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,24 @@
-"""Answers kept before they are used, and a line in the ledger for every call (I2), around any model.
+"""What the wrappers around a service's model agree on: raw adapters, who calls, a line of the ledger, the journal.
 
-Where the journal lies is `store`'s matter; here are its Protocol and one in memory.
+The wrappers are `cached`, `retried`, `metered`, `budgeted` and `limited`, put together in `chains.py`. Where the
+journal lies is `store`'s matter; here are its Protocol and one in memory.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
-from weakref import WeakValueDictionary
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.ids import fingerprint, text_hash
-from elmer_pipelines.models.prices import cost_usd
-from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
+from elmer_pipelines.ids import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import numpy as np
-    from numpy.typing import NDArray
     from pydantic import BaseModel
 
-    from elmer_pipelines.models.openai_embeddings import EmbeddedPack
-    from elmer_pipelines.models.protocols import SimilarityScale
+    from elmer_pipelines.models.openai_embeddings import EmbeddedPack, PackRequest
+    from elmer_pipelines.models.protocols import Prompt, RawAnswer, SimilarityScale, Usage
 
 _Parsed = TypeVar("_Parsed", bound="BaseModel")
-ASKS = 2  # an answer that came but does not fit its schema is asked for once more
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class CallRecord:
     """One line of the ledger.
 
     `outcome` is `ok`, `cached` (nothing was sent, nothing is owed) or the kind of the fault. `cost_usd` is None where
-    the price is not known. `latency_s` includes waits between tries. `inputs` is the number of texts sent.
+    the price is not known. `latency_s` is the service's, where it answered. `inputs` is the number of texts sent.
     """
 
     provider: str
@@ -76,7 +67,7 @@ class Journal(Protocol):
 
 
 class RawTextModel(Protocol):
-    """A TextModel in two halves, so that what was sent can be stored before it is trusted."""
+    """A TextModel in two halves, so that what was sent can be stored before it is trusted; `raw` is one attempt."""
 
     @property
     def provider(self) -> str: ...
@@ -90,7 +81,7 @@ class RawTextModel(Protocol):
 
 
 class PackedEmbeddings(Protocol):
-    """An EmbeddingModel that answers request by request."""
+    """An EmbeddingModel that is asked request by request; `send` is one attempt."""
 
     @property
     def provider(self) -> str: ...
@@ -107,7 +98,9 @@ class PackedEmbeddings(Protocol):
     @property
     def scale(self) -> SimilarityScale: ...
 
-    def packs(self, texts: list[str]) -> Iterator[EmbeddedPack]: ...
+    def requests(self, texts: list[str]) -> list[PackRequest]: ...
+
+    def send(self, request: PackRequest) -> EmbeddedPack: ...
 
 
 def prompt_fingerprint(prompt: Prompt, schema: type[BaseModel], model: str) -> str:
@@ -115,183 +108,16 @@ def prompt_fingerprint(prompt: Prompt, schema: type[BaseModel], model: str) -> s
     return fingerprint(
         instructions=prompt.instructions,
         material=prompt.material,
-        schema=schema.model_json_schema(),
+        schema=json_schema(schema),
         model=model,
         parameters={"max_tokens": prompt.max_tokens, "effort": prompt.effort},
     )
 
 
-class Recorded:
-    """A TextModel that never pays twice for the same question.
-
-    A stored answer that is cut off for good, or a refusal, is given again as the fault it is, free of charge; one
-    that does not fit its schema is asked for anew. Threads that ask the same at once send it once.
-    """
-
-    def __init__(
-        self,
-        adapter: RawTextModel,
-        journal: Journal,
-        context: CallContext,
-        *,
-        price: Callable[[str, str, Usage], float | None] = cost_usd,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._adapter, self._journal, self._context = adapter, journal, context
-        self._price, self._clock = price, clock
-        self._guard = threading.Lock()
-        self._asking: WeakValueDictionary[str, _Asking] = WeakValueDictionary()
-
-    @property
-    def model(self) -> str:
-        return self._adapter.model
-
-    def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
-        """One validated answer, from the journal where it is there. Raises ModelFault."""
-        mark = prompt_fingerprint(prompt, schema, self._adapter.model)
-        with self._guard:
-            asking = self._asking.setdefault(mark, _Asking())
-        with asking.lock:
-            stored = self._journal.lookup(mark)
-            if stored is not None:
-                try:
-                    return self._from_journal(stored, prompt, schema, mark)
-                except ModelFault as fault:
-                    if not fault.retryable:
-                        raise
-            return self._ask(prompt, schema, mark)
-
-    def _from_journal(self, stored: RawAnswer, prompt: Prompt, schema: type[Answer], mark: str) -> Answer:
-        try:
-            return self._adapter.parse(stored, schema)
-        finally:
-            self._note(prompt, mark, "cached", Usage(), 0.0, 0.0, stored.request_id)
-
-    def _ask(self, prompt: Prompt, schema: type[Answer], mark: str) -> Answer:
-        for last in (False,) * (ASKS - 1) + (True,):
-            began = self._clock()
-            try:
-                raw = self._adapter.raw(prompt, schema)
-            except ModelFault as fault:  # the adapter has tried again where that could help
-                self._note(prompt, mark, fault.kind, Usage(), 0.0, self._clock() - began, None)
-                raise
-            self._journal.store(mark, raw)
-            took, outcome = self._clock() - began, "ok"
-            cost = self._price(raw.model, self._adapter.provider, raw.usage)
-            try:
-                return self._adapter.parse(raw, schema)
-            except ModelFault as fault:
-                outcome = fault.kind
-                if last or not fault.retryable:
-                    raise
-            finally:
-                self._note(prompt, mark, outcome, raw.usage, cost, took, raw.request_id)
-        raise AssertionError("the last ask returns or raises")
-
-    def _note(
-        self,
-        prompt: Prompt,
-        mark: str,
-        outcome: str,
-        usage: Usage,
-        cost: float | None,
-        took: float,
-        request: str | None,
-    ) -> None:
-        self._journal.ledger(
-            CallRecord(
-                provider=self._adapter.provider,
-                model=self._adapter.model,
-                step=self._context.step,
-                workspace_id=self._context.workspace_id,
-                run_id=self._context.run_id,
-                prompt=prompt.name,
-                prompt_version=prompt.version,
-                fingerprint=mark,
-                usage=usage,
-                cost_usd=cost,
-                latency_s=took,
-                outcome=outcome,
-                request_id=request,
-            )
-        )
-
-
-class RecordedEmbeddings:
-    """An EmbeddingModel whose requests are in the ledger; the vectors, once stored, are their own cache."""
-
-    def __init__(
-        self,
-        adapter: PackedEmbeddings,
-        journal: Journal,
-        context: CallContext,
-        *,
-        price: Callable[[str, str, Usage], float | None] = cost_usd,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._adapter, self._journal, self._context = adapter, journal, context
-        self._price, self._clock = price, clock
-
-    @property
-    def model(self) -> str:
-        return self._adapter.model
-
-    @property
-    def dimensions(self) -> int:
-        return self._adapter.dimensions
-
-    @property
-    def scale(self) -> SimilarityScale:
-        return self._adapter.scale
-
-    def embed(self, texts: list[str]) -> NDArray[np.float32]:
-        """Shape (len(texts), dimensions), float32, each row of length 1. Raises ModelFault."""
-        import numpy as np
-
-        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for done in self.packs(texts):
-            vectors[done.span.start : done.span.stop] = done.vectors
-        return vectors
-
-    def packs(self, texts: list[str]) -> Iterator[EmbeddedPack]:
-        """The vectors request by request, each in the ledger before it is handed over. Raises ModelFault."""
-        packs, done = self._adapter.packs(texts), 0
-        while True:
-            began = self._clock()
-            try:
-                pack = next(packs, None)
-            except ModelFault as fault:
-                self._note(texts[done:], fault.kind, Usage(), 0.0, self._clock() - began, None)
-                raise
-            if pack is None:
-                return
-            done = pack.span.stop
-            cost = self._price(self._adapter.service_model, self._adapter.provider, pack.usage)
-            sent = texts[pack.span.start : pack.span.stop]
-            self._note(sent, "ok", pack.usage, cost, self._clock() - began, pack.request_id)
-            yield pack
-
-    def _note(
-        self, sent: list[str], outcome: str, usage: Usage, cost: float | None, took: float, request: str | None
-    ) -> None:
-        self._journal.ledger(
-            CallRecord(
-                provider=self._adapter.provider,
-                model=self._adapter.model,
-                step=self._context.step,
-                workspace_id=self._context.workspace_id,
-                run_id=self._context.run_id,
-                prompt=None,
-                prompt_version=None,
-                fingerprint=fingerprint(model=self._adapter.model, texts=[text_hash(text) for text in sent]),
-                usage=usage,
-                cost_usd=cost,
-                latency_s=took,
-                outcome=outcome,
-                request_id=request,
-                inputs=len(sent),
-            )
-        )
+@lru_cache(maxsize=64)
+def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """The schema as JSON; not to be changed by who gets it."""
+    return schema.model_json_schema()
 
 
 @dataclass
@@ -309,10 +135,3 @@ class MemoryJournal:
 
     def ledger(self, record: CallRecord) -> None:
         self.calls.append(record)
-
-
-class _Asking:
-    """One question being asked; a class of its own because locks can't be held weakly by value."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()

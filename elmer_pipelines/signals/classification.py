@@ -23,7 +23,7 @@ from elmer_pipelines.models.redacted import redaction_of
 from elmer_pipelines.signals import shared_words
 from elmer_pipelines.store import projects as store
 from elmer_pipelines.store.projects import Candidate, Classification, Project
-from elmer_pipelines.work import Finished, as_record_error, work_through
+from elmer_pipelines.work import SERVICE_WORKERS, Finished, as_record_error, work_through
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ STEP = "signal_classifications"
 MIN_CHARS = 10  # shorter words say too little to classify (the rule is Elmer's; `store/projects.py` applies it)
 _LOGIC = 1
 CANDIDATES = 5  # the projects a verification is shown; below the fifth nearest none was ever near
-_CHUNK_LOCAL, _CHUNK_MODEL = 1_000, 16  # many at once where nothing waits; few where each may wait for a model
+_CHUNK_LOCAL, _CHUNK_MODEL = 1_000, 4  # many at once where nothing waits; few where each may wait for a model
 _PROMPT = Path(__file__).parent / "prompts" / "classify_signal.md"
 _LOCAL = "local/shared-words-1"
 # Static vectors put a short remark low against a project's long description, so without a model, words are looked at
@@ -153,7 +153,7 @@ def classify_signals(
         wanted.determinants,
         partial(_classify, database, workspace_id, wanted.judge),
         chunk=_CHUNK_LOCAL if local else _CHUNK_MODEL,
-        workers=2 if local else 8,
+        workers=2 if local else SERVICE_WORKERS,
         run_id=run_id,
     )
     with database.begin() as connection:

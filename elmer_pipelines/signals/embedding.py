@@ -13,7 +13,7 @@ from elmer_pipelines.store import outcomes
 from elmer_pipelines.work import Finished, work_through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -96,9 +96,12 @@ def embed_records(
             missing = set(store.missing(connection, workspace_id, embedder.model, [hashes[r] for r in records]))
             texts = texts_of(connection, records)
         todo = {hashes[record]: texts[record] for record in records if hashes[record] in missing}
-        vectors, faults = _embed(embedder, todo)
-        with database.begin() as connection:  # kept before it is used: what was paid for survives whatever comes next
-            store.insert(connection, workspace_id, embedder.model, vectors)
+
+        def keep(vectors: dict[str, NDArray[np.float32]]) -> None:
+            with database.begin() as connection:  # before it is used: what was paid for survives whatever comes next
+                store.insert(connection, workspace_id, embedder.model, vectors)
+
+        faults = _embed(embedder, todo, keep)
         return [Finished(record, error=faults.get(hashes[record])) for record in records]
 
     result = work_through(database, workspace_id, step, wanted, work_on, chunk=CHUNK, workers=workers, run_id=run_id)
@@ -111,30 +114,39 @@ def embed_records(
 
 
 def _embed(
-    embedder: EmbeddingModel, todo: dict[str, str]
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, ModelFault]]:
-    """The vectors by text hash, and the faults; a request that fails for what is in it is halved, down to one text.
+    embedder: EmbeddingModel, todo: dict[str, str], keep: Callable[[dict[str, NDArray[np.float32]]], None]
+) -> dict[str, ModelFault]:
+    """Keep the vectors by text hash, request by request; the faults of the rest.
 
-    After MOST_FAULTS in a row it is the service that fails, not a text: the rest gets the same fault unasked.
+    A request that fails for what is in it is halved, down to one text. After MOST_FAULTS in a row it is the service
+    that fails, not a text: the rest gets the same fault unasked.
     """
-    if not todo:
-        return {}, {}
-    vectors: dict[str, NDArray[np.float32]] = {}
     faults: dict[str, ModelFault] = {}
-    waiting, in_a_row = [list(todo)], 0
+    waiting, in_a_row = [list(todo)] if todo else [], 0
     while waiting:
-        keys = waiting.pop()
+        keys, done = waiting.pop(), 0
         try:
-            matrix = embedder.embed([todo[key] for key in keys])
+            for span, vectors in _packs(embedder, [todo[key] for key in keys]):
+                keep(dict(zip(keys[span.start : span.stop], vectors, strict=True)))
+                done, in_a_row = span.stop, 0
         except ModelFault as fault:
+            rest = keys[done:]
             in_a_row += 1
             if in_a_row == MOST_FAULTS or fault.kind not in _HALVED:
-                return vectors, {**dict.fromkeys(todo.keys() - vectors.keys(), fault), **faults}
-            if len(keys) == 1:
-                faults[keys[0]] = fault
+                unasked = [*rest, *(key for part in waiting for key in part)]
+                return {**dict.fromkeys(unasked, fault), **faults}
+            if len(rest) == 1:
+                faults[rest[0]] = fault
             else:
-                waiting += [keys[len(keys) // 2 :], keys[: len(keys) // 2]]
-        else:
-            in_a_row = 0
-            vectors.update(zip(keys, matrix, strict=True))
-    return vectors, faults
+                waiting += [rest[len(rest) // 2 :], rest[: len(rest) // 2]]
+    return faults
+
+
+def _packs(embedder: EmbeddingModel, texts: list[str]) -> Iterator[tuple[range, NDArray[np.float32]]]:
+    """The vectors request by request where the model has requests, else at once."""
+    packs = getattr(embedder, "packs", None)
+    if packs is None:
+        yield range(len(texts)), embedder.embed(texts)
+        return
+    for pack in packs(texts):
+        yield pack.span, pack.vectors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -14,8 +14,9 @@ from elmer_pipelines.errors import DatabaseError
 from elmer_pipelines.store.schema import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+Result = TypeVar("Result")
 DAGSTER_SCHEMA = "dagster"
 _LARGE = ("outcomes", "documents", "document_versions", "signals", "embeddings", "cluster_members", "signal_links")
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -59,12 +60,30 @@ class Database:
 
             connect_args={"application_name": "elmer", "connect_timeout": 10},
         )  # fmt: skip
+        self._readers: Engine = create_engine(
+            application_url(url), pool_size=pool_size, max_overflow=24, isolation_level="AUTOCOMMIT",
+            connect_args={"application_name": "elmer", "connect_timeout": 10},
+        )  # fmt: skip
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: committed at the end of the block, rolled back when it raises."""
         with self.engine.begin() as connection:
             yield connection
+
+    def look_up(self, read: Callable[[Connection], Result]) -> Result:
+        """What one statement that only reads gives, in one round trip: no transaction, no ping before.
+
+        A connection that was lost meanwhile is found out by the statement, which is then sent on a new one.
+        """
+        try:
+            with self._readers.connect() as connection:
+                return read(connection)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with self._readers.connect() as connection:
+            return read(connection)
 
     def check(self) -> str:
         """The server's version. Raises DatabaseError with what to do when it can't be reached."""
@@ -124,6 +143,7 @@ class Database:
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
+        self._readers.dispose()
 
 
 def lock_key(name: str) -> int:

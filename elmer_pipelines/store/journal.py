@@ -53,8 +53,8 @@ def note_records(connection: Connection, workspace_id: str, fingerprint: str, re
         )
 
 
-def note_call(connection: Connection, workspace_id: str, call: dict[str, Any]) -> None:
-    """Add a row to the ledger; keys are the columns of `model_calls` (cost_usd None: the price is unknown)."""
+def note_calls(connection: Connection, workspace_id: str, calls: Sequence[dict[str, Any]]) -> None:
+    """Add rows to the ledger; keys are the columns of `model_calls` (cost_usd None: the price is unknown)."""
     connection.execute(
         text(
             "INSERT INTO elmer.model_calls (workspace_id, run_id, step, provider, model, prompt, fingerprint, inputs, "
@@ -63,7 +63,7 @@ def note_call(connection: Connection, workspace_id: str, call: dict[str, Any]) -
             ":input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens, :cost_usd, :latency_s, :outcome, "
             ":request_id)"
         ),
-        {**call, "w": workspace_id},
+        [{**call, "w": workspace_id} for call in calls],
     )
 
 
@@ -125,6 +125,37 @@ def history(connection: Connection, workspace_id: str, step: str, model: str) ->
     ).one()
     means = [None if value is None else float(value) for value in row[1:]]
     return History(int(row[0]), *means)
+
+
+_GROUPS = {
+    "day": "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+    "asset": "step",
+    "workspace": "workspace_id",
+    "run": "coalesce(run_id, '')",
+    "prompt": "coalesce(prompt, '')",
+}
+
+
+def costs(connection: Connection, workspace_id: str, by: str, since: datetime | None = None) -> list[dict[str, Any]]:
+    """Calls sent, cache hits, failures, inputs, tokens, cost (None: a price is unknown).
+
+    `by` is `day` (UTC), `asset`, `workspace`, `run` or `prompt`.
+    """
+    rows = connection.execute(
+        text(
+            f"SELECT {_GROUPS[by]} AS name, count(*) FILTER (WHERE outcome <> 'cached') AS calls, "  # noqa: S608
+            "count(*) FILTER (WHERE outcome = 'cached') AS cached, "
+            "count(*) FILTER (WHERE outcome NOT IN ('ok', 'cached')) AS failed, "
+            "sum(inputs) FILTER (WHERE outcome <> 'cached') AS inputs, "
+            "sum(input_tokens) AS input_tokens, sum(cache_read_tokens) AS cache_read_tokens, "
+            "sum(cache_write_tokens) AS cache_write_tokens, sum(output_tokens) AS output_tokens, "
+            "CASE WHEN bool_or(cost_usd IS NULL) THEN NULL ELSE coalesce(sum(cost_usd), 0) END AS cost_usd "
+            "FROM elmer.model_calls WHERE workspace_id = :w "
+            "AND (CAST(:since AS timestamptz) IS NULL OR at >= :since) GROUP BY 1 ORDER BY 1"
+        ),
+        {"w": workspace_id, "since": since},
+    )
+    return [{**row, "cost_usd": None if row["cost_usd"] is None else float(row["cost_usd"])} for row in rows.mappings()]
 
 
 def now(connection: Connection) -> datetime:

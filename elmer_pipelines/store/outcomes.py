@@ -181,6 +181,17 @@ def release(connection: Connection, workspace_id: str, step: str, owner: str) ->
     )
 
 
+def put_back(connection: Connection, workspace_id: str, step: str, record_id: str) -> None:
+    """Give back one claimed record, as pending as it was: no attempt was made."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET claimed_by = NULL, claimed_until = NULL "
+            "WHERE workspace_id = :w AND step = :s AND record_id = :r AND state = 'pending'"
+        ),
+        {"w": workspace_id, "s": step, "r": record_id},
+    )
+
+
 def still_ours(connection: Connection, workspace_id: str, step: str, record_id: str, owner: str) -> bool:
     """Lock the row and say whether the owner still holds it, pending."""
     found = connection.execute(

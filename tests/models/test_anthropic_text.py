@@ -13,6 +13,7 @@ from elmer_pipelines.errors import ModelFault, SettingsError
 from elmer_pipelines.models.anthropic_text import AnthropicText
 from elmer_pipelines.models.prompts import envelope
 from elmer_pipelines.models.protocols import Prompt
+from elmer_pipelines.models.retried import Retried
 from elmer_pipelines.models.retrying import Retrying
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def test_every_fault_has_its_kind(
 ) -> None:
     model_server.script("messages", *[name] * calls)
     with pytest.raises(ModelFault) as caught:
-        model.parse(model.raw(PROMPT, Theme), Theme)
+        model.parse(Retried(model, Retrying(sleep=lambda _: None)).raw(PROMPT, Theme), Theme)
     found = caught.value
     assert (found.kind, found.retryable, model_server.count()) == (kind, retryable, calls)
     assert found.next_step

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import anthropic
 import openai
 import pytest
 from pydantic import BaseModel
+from servers.model_server import ModelServer
 
+from elmer_pipelines.models.allowances import limits_in
 from elmer_pipelines.models.anthropic_text import AnthropicText
 from elmer_pipelines.models.protocols import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from servers.model_server import ModelServer
 
 IDS = ["S-0123456789ab", "S-ba9876543210", "S-aaaabbbbcccc", "S-ccccbbbbaaaa"]
 MATERIAL = "".join(f'<signal id="{one}">The export of reports number {n} fails.</signal>' for n, one in enumerate(IDS))
@@ -83,3 +84,42 @@ def test_what_the_services_refuse_is_refused(model_server: ModelServer) -> None:
                 other.embeddings.create(model="text-embedding-3-small", input=wrong)
         answer = other.embeddings.create(model="text-embedding-3-small", input="some words")
         assert len(answer.data[0].embedding) == 1_536
+
+
+def test_a_strict_server_refuses_beyond_its_allowance_and_tells_what_is_left() -> None:
+    server = ModelServer(requests_per_minute=60, burst=2).start()
+    asked = [{"role": "user", "content": "Hello"}]
+    try:
+        with anthropic.Anthropic(api_key="key", base_url=server.url, max_retries=0) as client:
+            answers = [
+                client.messages.with_raw_response.create(model="claude-sonnet-5-5", max_tokens=9, messages=asked)
+                for _ in range(2)
+            ]
+            with pytest.raises(anthropic.RateLimitError) as refused:
+                client.messages.create(model="claude-sonnet-5-5", max_tokens=9, messages=asked)
+        other = openai.OpenAI(api_key="key", base_url=server.openai_url, max_retries=0)
+        with other, pytest.raises(openai.RateLimitError) as also:
+            other.embeddings.create(model="text-embedding-3-small", input="words")
+        counted = server.counters()
+    finally:
+        server.stop()
+    left = [limits_in(answer.headers)["requests"] for answer in answers]
+    assert [(one.per_minute, one.left) for one in left] == [(60, 1), (60, 0)]
+    assert refused.value.response.headers["retry-after"] == "1"
+    assert limits_in(also.value.response.headers)["requests"].left == 0
+    assert (counted["asked"], counted["refused"], counted["in_flight_max"]) == (4, 2, 1)
+    assert 2 <= counted["allowed"] < 3
+
+
+def test_a_slow_server_answers_many_at_once() -> None:
+    server = ModelServer(latency_s=0.3).start()
+    adapter = AnthropicText("claude-sonnet-5-5", "key", base_url=server.url)
+    try:
+        adapter.raw(Prompt("name", 1, "Name them.", MATERIAL), Names)
+        with ThreadPoolExecutor(128) as pool:
+            list(pool.map(lambda _: adapter.raw(Prompt("name", 1, "Name them.", MATERIAL), Names), range(128)))
+        most = server.counters()["in_flight_max"]
+    finally:
+        adapter.close()
+        server.stop()
+    assert most > 8

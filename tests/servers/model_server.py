@@ -1,10 +1,12 @@
 """A loopback server that speaks the Anthropic Messages and the OpenAI protocols, with scripted faults.
 
-What it says is in `answers.py`. `python model_server.py PORT` runs it alone, to try the API path without a key.
+What it says is in `answers.py`, what it allows in `allowing.py`. `python model_server.py PORT` runs it alone, to try
+the API path without a key; `--help` tells how it can be slow or strict.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import math
@@ -25,10 +27,12 @@ import numpy as np
 if __package__:
     from servers import chat
     from servers import vectors as vectors_of
+    from servers.allowing import Allowing
     from servers.answers import answer
 else:
     import chat
     import vectors as vectors_of
+    from allowing import Allowing
     from answers import answer  # run as a program
 
 Json = dict[str, Any]
@@ -73,10 +77,26 @@ class ModelServer:
     stall. For messages and completions: truncated, no_stop_reason, refusal, off_schema, all_none; for completions also
     content_filter, no_choices, fenced, without:PARAMETER.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
+
+    Every request is answered `latency_s` seconds late. With `requests_per_minute` there is an allowance that comes back
+    evenly, of which at most `burst` (default: a minute's worth) are kept; headers tell of it, and who asks for more is
+    refused with 429. GET /counters gives `counters()`.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        latency_s: float = 0.0,
+        requests_per_minute: float | None = None,
+        burst: float | None = None,
+        remember: bool = True,
+    ) -> None:
         self.calls: list[Call] = []
+        self._latency_s = latency_s
+        self._remember = remember
+        self._allowing = Allowing(requests_per_minute, burst) if requests_per_minute else None
+        self._asked = self._refused = self._in_flight = self._most = 0
         self._scripts: dict[str, deque[str]] = {name: deque() for name in _ENDPOINTS}
         self._lock = threading.Lock()
         self.choose: Callable[[Call], str] = lambda call: "ok"
@@ -115,18 +135,45 @@ class ModelServer:
         with self._lock:
             return sum(endpoint in (None, call.endpoint) for call in self.calls)
 
-    def reset(self) -> None:
-        """Forget calls and scripts."""
+    def counters(self) -> dict[str, float]:
+        """Requests asked and refused for their rate, the most that were in flight at once, and what would be allowed.
+
+        `allowed` is what the allowance has been since the first request: what was kept then, and what came since.
+        """
         with self._lock:
+            found: dict[str, float] = {"asked": self._asked, "refused": self._refused, "in_flight_max": self._most}
+            return found | ({"allowed": self._allowing.so_far()} if self._allowing else {})
+
+    def reset(self) -> None:
+        """Forget calls, scripts and counts."""
+        with self._lock:
+            self._asked = self._refused = self._most = 0
             self.calls.clear()
             for script in self._scripts.values():
                 script.clear()
 
     def reply(self, call: Call) -> Reply:
         with self._lock:
-            self.calls.append(call)
+            if self._remember:
+                self.calls.append(call)
+            self._asked += 1
+            self._in_flight += 1
+            self._most = max(self._most, self._in_flight)
             script = self._scripts[call.endpoint]
             name = script.popleft() if script else None
+            allowed, limits = self._allowing.ask(call.endpoint) if self._allowing else (True, {})
+            self._refused += not allowed
+        try:
+            reply = self._answered(call, name) if allowed else _scripted("rate_limit:1", call, self.released)
+            reply.headers |= limits
+            return reply
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+
+    def _answered(self, call: Call, name: str | None) -> Reply:
+        if self._latency_s:
+            self.released.wait(self._latency_s)
         try:
             _check_key(call)
             return _scripted(name or self.choose(call), call, self.released)
@@ -137,7 +184,7 @@ class ModelServer:
 class _Http(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
-    request_queue_size = 128
+    request_queue_size = 1_024
 
     def __init__(self, address: tuple[str, int], owner: ModelServer) -> None:
         super().__init__(address, _Handler)
@@ -164,12 +211,17 @@ class _Http(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms for the headers to be acknowledged
+    wbufsize = 1 << 16
     server: _Http
 
     def log_message(self, format: str, *args: object) -> None:
         return None
 
     def do_GET(self) -> None:
+        if self.path == "/counters":
+            self._send(Reply(json.dumps(self.server.owner.counters()).encode()))
+            return
         found = re.fullmatch(r"/v1/models(?:/([^/?]+))?/?(?:\?.*)?", self.path)
         if found is None:
             self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
@@ -205,6 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.owner.released.wait(30)
             return
         self.wfile.write(reply.body)
+        self.wfile.flush()
 
 
 def _check_key(call: Call) -> None:
@@ -384,7 +437,12 @@ def _embeddings(body: Json, name: str) -> Json:
 
 
 if __name__ == "__main__":
-    alone = ModelServer(int(sys.argv[1]) if len(sys.argv) > 1 else 0).start()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", nargs="?", type=int, default=0)
+    parser.add_argument("--latency-s", type=float, default=0.0)
+    parser.add_argument("--requests-per-minute", type=float)
+    parser.add_argument("--burst", type=float)
+    alone = ModelServer(**vars(parser.parse_args()), remember=False).start()
     print(f"ANTHROPIC_BASE_URL={alone.url}\nOPENAI_BASE_URL={alone.openai_url}", flush=True)
     try:
         threading.Event().wait()

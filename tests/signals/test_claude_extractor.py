@@ -10,8 +10,9 @@ import pytest
 from elmer_pipelines.documents.model import Document, Segment
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.anthropic_text import AnthropicText
+from elmer_pipelines.models.chains import text_chain
 from elmer_pipelines.models.prompts import load_prompt
-from elmer_pipelines.models.recorded import CallContext, MemoryJournal, Recorded
+from elmer_pipelines.models.recorded import CallContext, MemoryJournal
 from elmer_pipelines.models.retrying import Retrying
 from elmer_pipelines.signals.claude_extractor import PROMPT_FILE, ClaudeExtractor, FoundSignals, material, turns_of
 from elmer_pipelines.signals.model import FREQUENCIES, SEVERITIES
@@ -105,7 +106,7 @@ def test_a_cut_off_answer_is_asked_again_in_halves(model: AnthropicText, model_s
 def test_a_killed_extraction_pays_only_for_what_is_missing(model: AnthropicText, model_server: ModelServer) -> None:
     whole = document([("Ana", True, f"The export of report {n} fails every time.") for n in range(80)])
     journal = MemoryJournal()
-    extractor = ClaudeExtractor(Recorded(model, journal, CallContext("acme", "signals")), max_chars=2_000)
+    extractor = ClaudeExtractor(text_chain(model, journal, CallContext("acme", "signals")), max_chars=2_000)
     model_server.script("messages", "ok", "auth")
     with pytest.raises(ModelFault) as caught:
         extractor.extract(whole)

@@ -21,7 +21,15 @@ from elmer_pipelines.store import workspaces
 from elmer_pipelines.store.database import Database
 from elmer_pipelines.workbench import EXPORTS, Workbench
 
-NOT_TABLES = {"database", "embedded", "schema", "run_locks", "workspaces", "allowances"}
+NOT_TABLES = {
+    "database",
+    "embedded",
+    "schema",
+    "run_locks",
+    "workspaces",
+    "allowances",
+    "limits",
+}  # limits: of an account
 WITHOUT_A_WORKSPACE = {"ensure_index", "now", "project_text", "steps"}  # an index, the clock, and what asks no table
 WORDS = "The export of invoices loses a third of the rows every month and accounting complains to me."
 TABLES = [

@@ -11,16 +11,11 @@ from pydantic import BaseModel
 
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.anthropic_text import AnthropicText
+from elmer_pipelines.models.cached import Cached
+from elmer_pipelines.models.chains import embedding_chain, text_chain
 from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
 from elmer_pipelines.models.protocols import Prompt, RawAnswer
-from elmer_pipelines.models.recorded import (
-    CallContext,
-    CallRecord,
-    MemoryJournal,
-    Recorded,
-    RecordedEmbeddings,
-    prompt_fingerprint,
-)
+from elmer_pipelines.models.recorded import CallContext, MemoryJournal, prompt_fingerprint
 from elmer_pipelines.models.retrying import Retrying
 
 if TYPE_CHECKING:
@@ -48,7 +43,7 @@ def journal() -> MemoryJournal:
 
 @pytest.fixture
 def adapter(model_server: ModelServer) -> Iterator[AnthropicText]:
-    own = AnthropicText("claude-haiku-5-5", "key", base_url=model_server.url, retrying=QUICK)
+    own = AnthropicText("claude-haiku-5-5", "key", base_url=model_server.url)
     yield own
     own.close()
 
@@ -56,8 +51,10 @@ def adapter(model_server: ModelServer) -> Iterator[AnthropicText]:
 def test_the_second_time_costs_nothing(
     adapter: AnthropicText, journal: MemoryJournal, model_server: ModelServer
 ) -> None:
-    first = Recorded(adapter, journal, CONTEXT).answer(PROMPT, Theme)
-    second = Recorded(adapter, journal, CONTEXT).answer(replace(PROMPT, name="renamed", version=5), Theme)
+    first = text_chain(adapter, journal, CONTEXT, retrying=QUICK).answer(PROMPT, Theme)
+    second = text_chain(adapter, journal, CONTEXT, retrying=QUICK).answer(
+        replace(PROMPT, name="renamed", version=5), Theme
+    )
     assert first == second
     assert model_server.count() == 1
     paid, cached = journal.calls
@@ -82,19 +79,25 @@ def test_whatever_determines_the_answer_is_in_the_fingerprint() -> None:
     assert own == prompt_fingerprint(replace(PROMPT, name="x", version=9), Theme, "m")
 
 
-class _Dying(MemoryJournal):
-    """A journal of a process that is killed right after an answer was stored."""
+class _Dying:
+    """An adapter of a process that is killed when it first looks into an answer."""
 
-    def ledger(self, record: CallRecord) -> None:
+    def __init__(self, inner: AnthropicText) -> None:
+        self._inner, self.provider, self.model = inner, inner.provider, inner.model
+
+    def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
+        return self._inner.raw(prompt, schema)
+
+    def parse(self, raw: RawAnswer, schema: type[BaseModel]) -> BaseModel:
         raise KeyboardInterrupt
 
 
-def test_an_answer_is_kept_before_it_is_used(adapter: AnthropicText, model_server: ModelServer) -> None:
-    dying = _Dying()
+def test_an_answer_is_kept_before_it_is_used(
+    adapter: AnthropicText, journal: MemoryJournal, model_server: ModelServer
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        Recorded(adapter, dying, CONTEXT).answer(PROMPT, Theme)
-    again = MemoryJournal(answers=dying.answers)
-    assert Recorded(adapter, again, CONTEXT).answer(PROMPT, Theme).name
+        Cached(_Dying(adapter), journal, CONTEXT).answer(PROMPT, Theme)
+    assert text_chain(adapter, journal, CONTEXT, retrying=QUICK).answer(PROMPT, Theme).name
     assert model_server.count() == 1
 
 
@@ -102,14 +105,16 @@ def test_a_broken_answer_is_paid_noted_and_asked_for_again(
     adapter: AnthropicText, journal: MemoryJournal, model_server: ModelServer
 ) -> None:
     model_server.script("messages", "off_schema")
-    assert Recorded(adapter, journal, CONTEXT).answer(PROMPT, Theme).name
+    assert text_chain(adapter, journal, CONTEXT, retrying=QUICK).answer(PROMPT, Theme).name
     assert [call.outcome for call in journal.calls] == ["schema", "ok"]
     assert all(call.cost_usd for call in journal.calls)
     model_server.script("messages", "off_schema", "off_schema")
     other = replace(PROMPT, material="<turn>Other words.</turn>")
     with pytest.raises(ModelFault, match="schema"):
-        Recorded(adapter, journal, CONTEXT).answer(other, Theme)
-    assert Recorded(adapter, journal, CONTEXT).answer(other, Theme).name  # what is broken is never an answer
+        text_chain(adapter, journal, CONTEXT, retrying=QUICK).answer(other, Theme)
+    assert (
+        text_chain(adapter, journal, CONTEXT, retrying=QUICK).answer(other, Theme).name
+    )  # what is broken is never an answer
     assert [call.outcome for call in journal.calls[2:]] == ["schema", "schema", "cached", "ok"]
 
 
@@ -120,27 +125,27 @@ def test_a_final_answer_is_not_paid_twice_even_if_it_is_a_no(
     model_server.script("messages", name)
     for _ in range(2):
         with pytest.raises(ModelFault) as caught:
-            Recorded(adapter, journal, CONTEXT).answer(PROMPT, Theme)
+            text_chain(adapter, journal, CONTEXT, retrying=QUICK).answer(PROMPT, Theme)
         assert caught.value.kind == kind
     assert model_server.count() == 1
     assert [call.outcome for call in journal.calls] == [kind, "cached"]
 
 
-def test_a_failed_call_is_in_the_ledger(
+def test_every_attempt_is_in_the_ledger(
     adapter: AnthropicText, journal: MemoryJournal, model_server: ModelServer
 ) -> None:
     model_server.script("messages", "overloaded", "overloaded")
     with pytest.raises(ModelFault):
-        Recorded(adapter, journal, CONTEXT, clock=iter([10.0, 12.5]).__next__).answer(PROMPT, Theme)
-    (call,) = journal.calls
-    assert (call.outcome, call.cost_usd, call.latency_s) == ("overloaded", 0.0, 2.5)
+        text_chain(adapter, journal, CONTEXT, retrying=QUICK).answer(PROMPT, Theme)
+    assert [(call.outcome, call.cost_usd) for call in journal.calls] == [("overloaded", 0.0)] * 2
+    assert all(call.latency_s > 0 for call in journal.calls)
     assert journal.answers == {}
 
 
 def test_threads_that_ask_the_same_send_it_once(
     adapter: AnthropicText, journal: MemoryJournal, model_server: ModelServer
 ) -> None:
-    recorded = Recorded(adapter, journal, CONTEXT)
+    recorded = text_chain(adapter, journal, CONTEXT, retrying=QUICK)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: recorded.answer(PROMPT, Theme).name, range(16)))
     assert len(set(answers)) == 1
@@ -149,13 +154,13 @@ def test_threads_that_ask_the_same_send_it_once(
 
 
 def test_a_price_nobody_knows_stays_unknown(adapter: AnthropicText, journal: MemoryJournal) -> None:
-    Recorded(adapter, journal, CONTEXT, price=lambda *_: None).answer(PROMPT, Theme)
+    text_chain(adapter, journal, CONTEXT, retrying=QUICK, price=lambda *_: None).answer(PROMPT, Theme)
     assert journal.calls[0].cost_usd is None
 
 
 def test_requests_for_vectors_are_in_the_ledger(journal: MemoryJournal, model_server: ModelServer) -> None:
-    adapter = OpenAIEmbeddings(dimensions=64, api_key="key", base_url=model_server.openai_url, retrying=QUICK)
-    recorded = RecordedEmbeddings(adapter, journal, replace(CONTEXT, step="signal_embeddings"))
+    adapter = OpenAIEmbeddings(dimensions=64, api_key="key", base_url=model_server.openai_url)
+    recorded = embedding_chain(adapter, journal, replace(CONTEXT, step="signal_embeddings"), retrying=QUICK)
     vectors = recorded.embed([f"words {number}" for number in range(2_050)])
     model_server.script("embeddings", "auth")
     with pytest.raises(ModelFault):

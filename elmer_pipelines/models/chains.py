@@ -1,0 +1,57 @@
+"""The wrappers put together, in the one order there is: what a step is given instead of a bare adapter.
+
+Cached, retried, metered, budgeted, limited, adapter, from the outside in; each is told only what it needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from elmer_pipelines.models.budgeted import Budgeted, BudgetedPacks
+from elmer_pipelines.models.cached import Cached
+from elmer_pipelines.models.limited import Limited, LimitedPacks
+from elmer_pipelines.models.metered import Metered, MeteredPacks
+from elmer_pipelines.models.packed import Packed
+from elmer_pipelines.models.prices import cost_usd
+from elmer_pipelines.models.retried import Retried, RetriedPacks
+
+if TYPE_CHECKING:
+    from elmer_pipelines.models.budgeted import Purse
+    from elmer_pipelines.models.limited import Limiter
+    from elmer_pipelines.models.metered import Price
+    from elmer_pipelines.models.recorded import CallContext, Journal, PackedEmbeddings, RawTextModel
+    from elmer_pipelines.models.retrying import Retrying
+
+
+def text_chain(
+    adapter: RawTextModel,
+    journal: Journal,
+    context: CallContext,
+    *,
+    retrying: Retrying | None = None,
+    purse: Purse | None = None,
+    limiter: Limiter | None = None,
+    price: Price = cost_usd,
+) -> Cached:
+    """A TextModel for one step; without a purse there is no budget, without a limiter no waiting."""
+    inner = adapter if limiter is None else Limited(adapter, limiter)
+    if purse is not None:
+        inner = Budgeted(inner, purse, price=price)
+    return Cached(Retried(Metered(inner, journal, context, price=price), retrying), journal, context)
+
+
+def embedding_chain(
+    adapter: PackedEmbeddings,
+    journal: Journal,
+    context: CallContext,
+    *,
+    retrying: Retrying | None = None,
+    purse: Purse | None = None,
+    limiter: Limiter | None = None,
+    price: Price = cost_usd,
+) -> Packed:
+    """An EmbeddingModel for one step; as above. Its cache is the table of vectors."""
+    inner = adapter if limiter is None else LimitedPacks(adapter, limiter)
+    if purse is not None:
+        inner = BudgetedPacks(inner, purse, price=price)
+    return Packed(RetriedPacks(MeteredPacks(inner, journal, context, price=price), retrying))
