@@ -16,12 +16,11 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from elmer_pipelines.console import terminal
+from elmer_pipelines.console.files import records
 from elmer_pipelines.errors import ElmerError, SettingsError
 from elmer_pipelines.settings import load_settings
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from elmer_pipelines.workbench import Workbench
 
 app = typer.Typer(
@@ -169,7 +168,7 @@ def costs(
     from elmer_pipelines.console.views import show_budget
 
     with _open(workspace) as bench:
-        rows, budget = _records(bench.costs(by=by)), bench.budget()
+        rows, budget = records(bench.costs(by=by)), bench.budget()
     if as_json:
         _print_json(rows)
         return
@@ -188,12 +187,12 @@ def search(
     with _open(workspace) as bench:
         found = bench.search(words, limit)
     if as_json:
-        _print_json(_records(found))
+        _print_json(records(found))
         return
     rows = [
         {"signal": row["id"], "words": row["verbatim"], "severity": row["severity"], "where": row["address"],
          "theme": row["theme"]}
-        for row in _records(found)
+        for row in records(found)
     ]  # fmt: skip
     terminal.out.print(terminal.table(f"{len(rows)} signals for “{words}”", rows))
     if rows:
@@ -295,14 +294,14 @@ def failures(
         found = bench.failures()
         count = bench.retry_failures() if retry else 0
     if as_json:
-        _print_json(_records(found))
+        _print_json(records(found))
         return
     if not len(found):
         terminal.out.print("Nothing has failed.")
         return
     from elmer_pipelines.console.views import show_failures
 
-    show_failures(_records(found))
+    show_failures(records(found))
     if retry:
         terminal.out.print(f"\n{count} are pending again. Next: [bold]elmer run[/bold]")
 
@@ -408,15 +407,6 @@ def evaluate_clusters(
 
     scores = score(file, text=text, label=label, model=embedding_model(load_settings()))
     typer.echo(json.dumps(scores.as_json(), indent=2) if as_json else scores.as_table())
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    import pandas as pd
-
-    return [
-        {str(key): None if pd.api.types.is_scalar(value) and pd.isna(value) else value for key, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import tempfile
@@ -10,17 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from databases import NUMBERS, administer
 from servers.model_server import ModelServer
-from sqlalchemy import create_engine, text
 
 from elmer_pipelines.store import workspaces
-from elmer_pipelines.store.database import Database, application_url
+from elmer_pipelines.store.database import Database
 from elmer_pipelines.store.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +46,7 @@ def server() -> Iterator[EmbeddedServer]:
 @pytest.fixture(scope="session")
 def template(server: EmbeddedServer) -> str:
     """The name of a migrated database to copy."""
-    _administer(server, "CREATE DATABASE elmer_template")
+    administer(server, "CREATE DATABASE elmer_template")
     database = Database(server.url("elmer_template"))
     database.migrate()
     database.close()
@@ -59,14 +56,14 @@ def template(server: EmbeddedServer) -> str:
 @pytest.fixture
 def database(server: EmbeddedServer, template: str) -> Iterator[Database]:
     """A migrated, empty database of the test's own."""
-    name = f"test_{next(_numbers)}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    name = f"test_{next(NUMBERS)}"
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     own = Database(server.url(name))
     try:
         yield own
     finally:
         own.close()
-        _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+        administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -77,13 +74,6 @@ def workspace(database: Database, tmp_path: Path) -> str:
     with database.begin() as connection:
         workspaces.register(connection, "acme", "Acme", str(folder))
     return "acme"
-
-
-def _administer(server: EmbeddedServer, statement: str) -> None:
-    engine = create_engine(application_url(server.url()), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers.clients import embedding_model, text_model
+from servers.clients import EAGER, embedding_model, text_model
 from servers.model_server import Call, ModelServer
 from sqlalchemy import text
 
@@ -17,8 +17,9 @@ from elmer_pipelines import checks
 from elmer_pipelines.documents.ingest import ingest_documents
 from elmer_pipelines.ledger import Ledger
 from elmer_pipelines.models.anthropic_text import AnthropicText
+from elmer_pipelines.models.chains import embedding_chain, text_chain
 from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
-from elmer_pipelines.models.recorded import CallContext, Recorded, RecordedEmbeddings
+from elmer_pipelines.models.recorded import CallContext
 from elmer_pipelines.signals import embedding
 from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
 from elmer_pipelines.signals.embedding import embed_records
@@ -94,14 +95,16 @@ def embedder(model_server: ModelServer) -> Iterator[OpenAIEmbeddings]:
 
 def _signals(database: Database, model: AnthropicText) -> StepResult:
     ledger = Ledger(database, CallContext("acme", "signals"))
-    return extract_signals(database, "acme", ClaudeExtractor(Recorded(model, ledger, ledger.context)), workers=8)
+    return extract_signals(
+        database, "acme", ClaudeExtractor(text_chain(model, ledger, ledger.context, retrying=EAGER)), workers=8
+    )
 
 
 def _vectors(database: Database, model: OpenAIEmbeddings) -> StepResult:
     ledger = Ledger(database, CallContext("acme", "signal_embeddings"))
     with database.begin() as connection:
         hashes = signal_store.live_texts(connection, "acme")
-    recorded = RecordedEmbeddings(model, ledger, ledger.context)
+    recorded = embedding_chain(model, ledger, ledger.context, retrying=EAGER)
     return embed_records(
         database, "acme", "signal_embeddings", hashes,
         lambda connection, ids: signal_store.verbatims(connection, "acme", ids), recorded,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from servers.clients import ENDPOINTS, KEY, Provider, embedding_model, text_model
+from servers.clients import EAGER, ENDPOINTS, KEY, Provider, embedding_model, text_model
 from servers.model_server import Call, ModelServer
 from sqlalchemy import Connection, text
 
@@ -23,7 +23,8 @@ from elmer_pipelines.errors import ModelFault, SettingsError
 from elmer_pipelines.ids import text_hash
 from elmer_pipelines.ledger import Ledger
 from elmer_pipelines.models import choosing
-from elmer_pipelines.models.recorded import CallContext, Recorded
+from elmer_pipelines.models.chains import text_chain
+from elmer_pipelines.models.recorded import CallContext
 from elmer_pipelines.settings import load_settings
 from elmer_pipelines.signals import embedding
 from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
@@ -91,7 +92,9 @@ def _extract(database: Database, server: ModelServer, provider: Provider) -> Ste
     model = text_model(provider, server, timeout=1.0)
     ledger = Ledger(database, CallContext("acme", "signals"))
     try:
-        return extract_signals(database, "acme", ClaudeExtractor(Recorded(model, ledger, ledger.context)), workers=8)
+        return extract_signals(
+            database, "acme", ClaudeExtractor(text_chain(model, ledger, ledger.context, retrying=EAGER)), workers=8
+        )
     finally:
         model.close()
 

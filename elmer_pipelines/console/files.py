@@ -74,3 +74,13 @@ def _dated(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _as_json(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain values, None for pandas' missing figure."""
+    import pandas as pd
+
+    return [
+        {str(key): None if pd.api.types.is_scalar(value) and pd.isna(value) else value for key, value in row.items()}
+        for row in frame.to_dict("records")
+    ]

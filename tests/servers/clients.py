@@ -18,6 +18,9 @@ MODELS = {"anthropic": "claude-sonnet-5-5", "openai": "gpt-5-mini"}
 ENDPOINTS = {"anthropic": "messages", "openai": "completions"}
 
 
+EAGER = Retrying(sleep=lambda _: None)
+
+
 def text_model(provider: Provider, server: ModelServer, *, timeout: float = 5.0) -> AnthropicText | OpenAIText:
     """A text model of the provider, as the pipeline builds it."""
     eager = Retrying(sleep=lambda _: None)
