@@ -127,7 +127,8 @@ def run(
         "Next: [bold]elmer status[/bold], [bold]elmer search[/bold], [bold]elmer dev[/bold]"
     )
     if failed:
-        terminal.out.print(f"{failed} records failed: [bold]elmer failures[/bold] says why.", style="yellow")
+        records_failed = "1 record" if failed == 1 else f"{failed} records"
+        terminal.out.print(f"{records_failed} failed: [bold]elmer failures[/bold] says why.", style="yellow")
     raise typer.Exit(0 if ok else 1)
 
 
