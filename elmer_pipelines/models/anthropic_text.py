@@ -1,4 +1,4 @@
-"""Claude over the Messages API with structured output. No prompt and no cache here: see `recorded.py`."""
+"""Claude over the Messages API with structured output. No prompt and no cache here: see `chains.py`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.models import faults
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.retrying import Retrying
+from elmer_pipelines.models.text_client import TextClient
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     import httpx2
 
 _SERVICE = "Anthropic"
-ASKS = 2  # an answer that came but is broken is asked for once more
 
 
-class AnthropicText:
+class AnthropicText(TextClient):
     """A TextModel on one Claude model; one client, built on first use, safe for many threads.
 
     `base_url` has no `/v1`; None leaves it to the SDK. `timeout` is in seconds per read. Raises SettingsError on an
@@ -53,31 +53,6 @@ class AnthropicText:
         self._retrying = retrying or Retrying()
         self._lock = threading.Lock()
         self._client: anthropic.Anthropic | None = None
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    def __repr__(self) -> str:
-        return f"AnthropicText({self._model!r})"
-
-    def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
-
-    def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
-        """One validated answer, asked for once more where it came and was broken. Raises ModelFault."""
-        for _ in range(ASKS - 1):
-            raw = self._retrying.call(lambda: self.raw(prompt, schema))
-            try:
-                return self.parse(raw, schema)
-            except ModelFault as fault:
-                if not fault.retryable:
-                    raise
-        return self.parse(self._retrying.call(lambda: self.raw(prompt, schema)), schema)
 
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""

@@ -8,8 +8,7 @@ from weakref import WeakValueDictionary
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.recorded import CallContext, CallRecord, Journal, RawTextModel, prompt_fingerprint
-
-ASKS = 2  # an answer that came but does not fit its schema is asked for once more
+from elmer_pipelines.models.text_client import ASKS
 
 
 class Cached:

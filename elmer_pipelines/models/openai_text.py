@@ -1,6 +1,6 @@
 """Text models over OpenAI's chat protocol: OpenAI, and any server that speaks it (Ollama, vLLM, gateways).
 
-No prompt and no cache here: see `recorded.py`. Answers are never streamed.
+No prompt and no cache here: see `chains.py`. Answers are never streamed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.models import faults
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.retrying import Retrying
+from elmer_pipelines.models.text_client import TextClient
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import httpx2
     import openai
 
-ASKS = 2  # an answer that came but is broken is asked for once more
 # Rules that strict schemas may not have; what comes back is validated here against all of them.
 _UNENFORCED = {"default", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "format", "pattern"}
 _UNENFORCED |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
@@ -52,7 +52,7 @@ class Dialect:
         return None
 
 
-class OpenAIText:
+class OpenAIText(TextClient):
     """A TextModel on one model behind OpenAI's chat protocol; one client, built on first use, safe for many threads.
 
     `base_url` includes `/v1`; None leaves it to the SDK. `timeout` is in seconds per read. Servers other than OpenAI
@@ -86,31 +86,6 @@ class OpenAIText:
         self._is_openai = not host or host.endswith("openai.com")
         self._service = "OpenAI" if self._is_openai else host
         self._dialect = Dialect()
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    def __repr__(self) -> str:
-        return f"OpenAIText({self._model!r})"
-
-    def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
-
-    def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
-        """One validated answer, asked for once more where it came and was broken. Raises ModelFault."""
-        for _ in range(ASKS - 1):
-            raw = self._retrying.call(lambda: self.raw(prompt, schema))
-            try:
-                return self.parse(raw, schema)
-            except ModelFault as fault:
-                if not fault.retryable:
-                    raise
-        return self.parse(self._retrying.call(lambda: self.raw(prompt, schema)), schema)
 
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
