@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from elmer_pipelines.documents.formats import too_much_memory
 from elmer_pipelines.documents.model import Document, Segment
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.documents.options import ReadingOptions
 
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+_BETWEEN_LOOKS = 0.05  # seconds
 _START_ALLOWANCE = 20.0  # seconds a first request may take longer: imports on a busy machine
 
 
@@ -43,16 +46,18 @@ class Worker:
             fresh = self._process is None or self._process.poll() is not None
             process = self._start() if fresh else self._process
             assert process is not None
-            answer, late = self._ask(process, path, data, self._options.timeout + (_START_ALLOWANCE if fresh else 0))
-        if late:
+            watch = self._ask(process, path, data, self._options.timeout + (_START_ALLOWANCE if fresh else 0))
+        if watch.stopped == "memory":
+            raise too_much_memory(path)
+        if watch.stopped == "time":
             raise UnreadableDocument(
                 "timeout",
                 f"{path} took longer than {self._options.timeout:g} s to read.",
                 next_step="Save it again in a simpler form, or split it.",
             )
-        if answer is None:
+        if watch.answer is None:
             raise _crash(path, process.returncode)
-        return _decoded(answer)
+        return _decoded(watch.answer)
 
     def close(self) -> None:
         """End the worker at once, also in the middle of a file; a later read starts a new one."""
@@ -85,26 +90,16 @@ class Worker:
             if pipe is not None:
                 _close_quietly(pipe)
 
-    def _ask(
-        self, process: subprocess.Popen[bytes], path: str, data: bytes, seconds: float
-    ) -> tuple[dict[str, Any] | None, bool]:
-        """The answer, None when the worker died over it; and whether it was killed for being late."""
-        late = threading.Event()
-
-        def kill() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(seconds, kill)
-        timer.daemon = True
-        timer.start()
-        try:
-            answer = self._exchange(process, path, data)
-        finally:
-            timer.cancel()
-        if answer is None:
+    def _ask(self, process: subprocess.Popen[bytes], path: str, data: bytes, seconds: float) -> Watch:
+        """The watch over one file, with its answer unless the worker was stopped or died over it."""
+        watch = Watch(process, seconds, self._options.worker_memory)
+        with watch:
+            watch.answer = self._exchange(process, path, data)
+        if watch.answer is None or watch.stopped:
             self._end()
-        return answer, late.is_set() and answer is None
+        if watch.answer is not None:
+            watch.stopped = None  # it was killed only after its answer was whole
+        return watch
 
     def _exchange(self, process: subprocess.Popen[bytes], path: str, data: bytes) -> dict[str, Any] | None:
         assert process.stdin is not None
@@ -122,6 +117,51 @@ class Worker:
             return None
         value: dict[str, Any] = json.loads(answer)
         return value
+
+
+class Watch:
+    """Kills a worker that passes its time or its memory over one file; `stopped` says which it was.
+
+    The limit the kernel holds is higher: near that one, allocators can spend minutes asking again instead of failing.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float, memory: int) -> None:
+        self.answer: dict[str, Any] | None = None
+        self.stopped: Literal["memory", "time"] | None = None
+        self._process = process
+        self._deadline = time.monotonic() + seconds
+        self._memory = memory
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(_BETWEEN_LOOKS):
+            if time.monotonic() > self._deadline:
+                self._stop("time")
+            elif _data_size(self._process.pid) > self._memory:
+                self._stop("memory")
+
+    def _stop(self, why: Literal["memory", "time"]) -> None:
+        self.stopped = why
+        self._over.set()
+        self._process.kill()
+
+
+def _data_size(pid: int) -> int:
+    """Bytes in the data segment of a process, as RLIMIT_DATA counts them; 0 where the system does not tell."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[5]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * resource.getpagesize()
 
 
 def _close_quietly(pipe: Any) -> None:
