@@ -10,18 +10,19 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 from sqlalchemy.exc import DBAPIError
 
 from elmer_pipelines.console import terminal
 from elmer_pipelines.console.files import records
+from elmer_pipelines.console.options import JsonOption, WorkspaceOption, open_workbench, print_json
 from elmer_pipelines.errors import ElmerError, SettingsError
 from elmer_pipelines.settings import load_settings
 
 if TYPE_CHECKING:
-    from elmer_pipelines.workbench import Workbench
+    pass
 
 app = typer.Typer(
     name="elmer",
@@ -40,13 +41,6 @@ evaluate = typer.Typer(no_args_is_help=True, help="Score the product on a labell
 app.add_typer(evaluate, name="eval", rich_help_panel="Check and operate")
 
 _START, _LOOK, _OPERATE = "Start", "Look and take away", "Check and operate"
-WorkspaceOption = Annotated[
-    Optional[str],  # noqa: UP045 - typer reads this at run time
-    typer.Option(
-        "--workspace", "-w", metavar="ID", help="Which workspace; by default DEFAULT_WORKSPACE_ID, or the only one."
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 def main() -> None:
@@ -65,16 +59,6 @@ def main() -> None:
     except KeyboardInterrupt:
         terminal.problem("stopped. What was finished is saved; run the same command to go on.")
         sys.exit(130)
-
-
-def _open(workspace: str | None) -> Workbench:
-    from elmer_pipelines.workbench import Workbench
-
-    return Workbench(workspace)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 @app.command(rich_help_panel=_START)
@@ -117,7 +101,7 @@ def run(
     """Bring a workspace up to date through Dagster; only what is new or changed is worked. Exit 1: a step failed."""
     from elmer_pipelines.console.running import run_workspace
 
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         ok = run_workspace(bench, select)
         found = bench.status()
         failed = len(bench.failures())
@@ -147,10 +131,10 @@ def dev(
 @app.command(rich_help_panel=_LOOK)
 def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Counts per step, of documents, signals, clusters, projects, artifacts, and model calls with their cost."""
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         found = bench.status()
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     from elmer_pipelines.console.views import show_status
 
@@ -168,10 +152,10 @@ def costs(
     """What the models' calls came to: calls, answers from the cache, failures, tokens, USD."""
     from elmer_pipelines.console.views import show_budget
 
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         rows, budget = records(bench.costs(by=by)), bench.budget()
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     terminal.out.print(terminal.table(f"Costs by {by}", rows))
     show_budget(budget)
@@ -185,10 +169,10 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find signals by words and by meaning together."""
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         found = bench.search(words, limit)
     if as_json:
-        _print_json(records(found))
+        print_json(records(found))
         return
     rows = [
         {"signal": row["id"], "words": row["verbatim"], "severity": row["severity"], "where": row["address"],
@@ -209,10 +193,10 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """From a PRD, citation, cluster or signal down to the quote inside its paragraph."""
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         found = bench.trace(record_id)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     from elmer_pipelines.console.views import show_trace
 
@@ -236,7 +220,7 @@ def export(
     """Write rows with all a person or a program needs: a signal with its document, place, words, cluster, projects."""
     from elmer_pipelines.console.files import write
 
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         write(bench.export(what), form, output)
 
 
@@ -252,10 +236,10 @@ def plan_run(
     as_json: JsonOption = False,
 ) -> None:
     """What a run would do and why, with calls, tokens, dollars and minutes. Nothing is spent or changed."""
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         found = bench.plan(select)
     if as_json:
-        _print_json([one.as_json() for one in found])
+        print_json([one.as_json() for one in found])
         return
     from elmer_pipelines.console.plans import show_plan
 
@@ -274,10 +258,10 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Why a record is fresh or stale: what it was last made of, by which run, and what is different now."""
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         found = bench.explain(record_id)
     if as_json:
-        _print_json(found.as_json())
+        print_json(found.as_json())
         return
     from elmer_pipelines.console.plans import show_explanation
 
@@ -291,11 +275,11 @@ def failures(
     as_json: JsonOption = False,
 ) -> None:
     """What failed, why, and what to do about it."""
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         found = bench.failures()
         count = bench.retry_failures() if retry else 0
     if as_json:
-        _print_json(records(found))
+        print_json(records(found))
         return
     if not len(found):
         terminal.out.print("Nothing has failed.")
@@ -317,7 +301,7 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a document everywhere: signals, vectors, answers, themes and artifacts made with it. Not its file."""
-    with _open(workspace) as bench:
+    with open_workbench(workspace) as bench:
         plan = bench.plan_purge(document, keep_out=keep_out)
         terminal.out.print(terminal.table("Documents", [one._asdict() for one in plan.documents]))
         terminal.out.print(terminal.table("Will be deleted", [dict(plan.counts())]))
@@ -337,7 +321,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
     findings = examine(load_settings())
     if as_json:
-        _print_json([one.__dict__ for one in findings])
+        print_json([one.__dict__ for one in findings])
     else:
         show_doctor(findings)
     raise typer.Exit(1 if any(one.state == "broken" for one in findings) else 0)
