@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import ARRAY, Text, bindparam, text
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
+
+Level = Literal["area", "theme", "need"]
 
 
 @dataclass(frozen=True)
@@ -121,31 +123,40 @@ def history(connection: Connection, workspace_id: str, cluster_id: str) -> list[
     return [dict(row) for row in rows.mappings()]
 
 
-def live(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
-    """Clusters that have not ended, largest first; `theme` is the person's where there is one."""
+def live(connection: Connection, workspace_id: str, level: Level = "theme") -> list[dict[str, Any]]:
+    """Clusters of a level that have not ended, largest first; `theme` is the person's where there is one."""
     rows = connection.execute(
         text(
-            "SELECT c.id, coalesce(c.human_theme, c.theme) AS theme, c.summary, c.size, c.severity, c.frequency, "
+            "SELECT c.id, c.level, c.parent_id, coalesce(c.human_theme, c.theme) AS theme, c.summary, "
+            "c.distinction, c.size, c.severity, c.frequency, "
             "c.confidence, c.suggested_action, c.terms, c.central_signal_ids, c.named_by, "
             "c.human_theme IS NOT NULL AS named_by_person, t.verdict AS trend, c.created_at, c.updated_at "
             "FROM elmer.clusters c LEFT JOIN elmer.cluster_trends t "
             "ON t.workspace_id = c.workspace_id AND t.cluster_id = c.id "
-            "WHERE c.workspace_id = :w AND c.ended_at IS NULL ORDER BY c.size DESC, c.id"
+            "WHERE c.workspace_id = :w AND c.level = :level AND c.ended_at IS NULL ORDER BY c.size DESC, c.id"
         ),
-        {"w": workspace_id},
+        {"w": workspace_id, "level": level},
     )
     return [dict(row) for row in rows.mappings()]
 
 
-def members_of(connection: Connection, workspace_id: str) -> dict[str, list[str]]:
-    """The live signals of every live cluster, those nearest to its centre first."""
+_MEMBERS_OF = {
+    "area": "SELECT t.parent_id AS cluster_id, {} FROM elmer.cluster_members m JOIN elmer.clusters t "
+    "ON t.workspace_id = m.workspace_id AND t.id = m.cluster_id {} AND t.parent_id IS NOT NULL",
+    "theme": "SELECT m.cluster_id, {} FROM elmer.cluster_members m {} AND m.cluster_id IS NOT NULL",
+    "need": "SELECT m.need_id AS cluster_id, {} FROM elmer.cluster_members m {} AND m.need_id IS NOT NULL",
+}
+
+
+def members_of(connection: Connection, workspace_id: str, level: Level = "theme") -> dict[str, list[str]]:
+    """The live signals of every live cluster of a level, those nearest to the centre of their theme first."""
+    live_signals = (
+        "JOIN elmer.signals s ON s.workspace_id = m.workspace_id AND s.id = m.signal_id "
+        "WHERE m.workspace_id = :w AND s.retired_at IS NULL"
+    )
+    members = _MEMBERS_OF[level].format("m.signal_id, m.similarity", live_signals)
     rows = connection.execute(
-        text(
-            "SELECT m.cluster_id, m.signal_id FROM elmer.cluster_members m JOIN elmer.signals s "
-            "ON s.workspace_id = m.workspace_id AND s.id = m.signal_id "
-            "WHERE m.workspace_id = :w AND m.cluster_id IS NOT NULL AND s.retired_at IS NULL "
-            "ORDER BY m.cluster_id, m.similarity DESC NULLS LAST, m.signal_id"
-        ),
+        text(f"{members} ORDER BY cluster_id, similarity DESC NULLS LAST, signal_id"),
         {"w": workspace_id},
     )
     found: dict[str, list[str]] = {}

@@ -204,6 +204,8 @@ clusters = Table(
     metadata,
     _key("workspace_id"),
     _key("id"),
+    # Areas hold themes, themes hold needs; the themes are the clusters that everything else works with.
+    Column("level", Text, nullable=False, server_default="theme"),
     Column("parent_id", Text),
     Column("size", Integer, nullable=False),
     Column("severity", Text),
@@ -212,15 +214,20 @@ clusters = Table(
     Column("suggested_action", Text),
     Column("theme", Text),
     Column("summary", Text),
+    # What sets it apart from its siblings.
+    Column("distinction", Text),
     Column("terms", JSONB, nullable=False, server_default="[]"),
     Column("central_signal_ids", JSONB, nullable=False, server_default="[]"),
     Column("named_by", Text),
+    # The members it was named for: it is named again when these have changed materially.
+    Column("named_for", JSONB, nullable=False, server_default="[]"),
     # Written by people only (I5).
     Column("human_theme", Text),
     _at("created_at", default=True),
     _at("updated_at", default=True),
     _at("ended_at"),
     ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    CheckConstraint("level IN ('area', 'theme', 'need')", name="level"),
 )
 
 cluster_members = Table(
@@ -230,10 +237,53 @@ cluster_members = Table(
     _key("signal_id"),
     # NULL is the visible state "unclustered"; `nearest_id` says which cluster was closest.
     Column("cluster_id", Text),
+    # The leaf inside that theme; NULL where the theme is not split into needs.
+    Column("need_id", Text),
     Column("nearest_id", Text),
     Column("similarity", Float),
+    # How it came there: by a clustering, by its neighbours since then, or by a person's pin.
+    Column("placed_by", Text, nullable=False, server_default="clustering"),
     _to("signals", "signal_id"),
+    CheckConstraint("placed_by IN ('clustering', 'neighbours', 'pin')", name="placed_by"),
     Index("ix_cluster_members_cluster", "workspace_id", "cluster_id"),
+    Index("ix_cluster_members_need", "workspace_id", "need_id"),
+)
+
+# One row per full clustering; what was placed since then is in cluster_members.
+clusterings = Table(
+    "clusterings",
+    metadata,
+    _key("workspace_id"),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _at("at", default=True),
+    Column("run_id", Text),
+    Column("reason", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("signals", Integer, nullable=False),
+    Column("unclustered", Integer, nullable=False),
+    Column("clusters", Integer, nullable=False),
+    # The bound for placing, calibrated on this clustering, and what else placing and drift need (JSON values).
+    Column("figures", JSONB, nullable=False, server_default="{}"),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    CheckConstraint("reason IN ('first', 'drift', 'schedule', 'hand', 'settings')", name="reason"),
+)
+
+# A person's word on who belongs where; no machine writes here (I5).
+cluster_pins = Table(
+    "cluster_pins",
+    metadata,
+    _key("workspace_id"),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("signal_id", Text, nullable=False),
+    Column("other_signal_id", Text),
+    Column("cluster_id", Text),
+    _at("created_at", default=True),
+    _to("signals", "signal_id"),
+    CheckConstraint("kind IN ('together', 'apart', 'belongs')", name="kind"),
+    CheckConstraint("(kind = 'belongs') = (cluster_id IS NOT NULL)", name="cluster"),
+    CheckConstraint("(kind = 'belongs') = (other_signal_id IS NULL)", name="other"),
+    Index("ix_cluster_pins_signal", "workspace_id", "signal_id"),
 )
 
 cluster_events = Table(
