@@ -223,6 +223,10 @@ clusters = Table(
     Column("named_for", JSONB, nullable=False, server_default="[]"),
     # Written by people only (I5).
     Column("human_theme", Text),
+    # The mean direction of its members at the last clustering, in that clustering's model.
+    Column("centre", HALFVEC()),
+    # Who was in it when it ended: should they come together again, it comes back under its id.
+    Column("last_members", JSONB, nullable=False, server_default="[]"),
     _at("created_at", default=True),
     _at("updated_at", default=True),
     _at("ended_at"),
@@ -241,6 +245,8 @@ cluster_members = Table(
     Column("need_id", Text),
     Column("nearest_id", Text),
     Column("similarity", Float),
+    # The words it was placed for; NULL while they have no vector.
+    Column("text_hash", Text),
     # How it came there: by a clustering, by its neighbours since then, or by a person's pin.
     Column("placed_by", Text, nullable=False, server_default="clustering"),
     _to("signals", "signal_id"),
@@ -265,7 +271,19 @@ clusterings = Table(
     # The bound for placing, calibrated on this clustering, and what else placing and drift need (JSON values).
     Column("figures", JSONB, nullable=False, server_default="{}"),
     ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
-    CheckConstraint("reason IN ('first', 'drift', 'schedule', 'hand', 'settings')", name="reason"),
+    CheckConstraint("reason IN ('first', 'drift', 'schedule', 'hand', 'settings', 'small')", name="reason"),
+)
+
+# Somebody wants a full clustering, whatever has changed; the next run makes it.
+clustering_requests = Table(
+    "clustering_requests",
+    metadata,
+    _key("workspace_id"),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _at("at", default=True),
+    Column("reason", Text, nullable=False),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
+    CheckConstraint("reason IN ('schedule', 'hand')", name="reason"),
 )
 
 # A person's word on who belongs where; no machine writes here (I5).
@@ -280,6 +298,12 @@ cluster_pins = Table(
     Column("cluster_id", Text),
     _at("created_at", default=True),
     _to("signals", "signal_id"),
+    ForeignKeyConstraint(
+        ["workspace_id", "other_signal_id"],
+        [f"{SCHEMA}.signals.workspace_id", f"{SCHEMA}.signals.id"],
+        name="fk_cluster_pins_other_signals",
+        ondelete="CASCADE",
+    ),
     CheckConstraint("kind IN ('together', 'apart', 'belongs')", name="kind"),
     CheckConstraint("(kind = 'belongs') = (cluster_id IS NOT NULL)", name="cluster"),
     CheckConstraint("(kind = 'belongs') = (other_signal_id IS NULL)", name="other"),
@@ -294,6 +318,8 @@ cluster_events = Table(
     Column("cluster_id", Text, nullable=False),
     Column("event", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default="{}"),
+    # The clustering it happened in; NULL where signals only came or went since the last one.
+    Column("clustering_id", BigInteger),
     _at("at", default=True),
     ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
 )

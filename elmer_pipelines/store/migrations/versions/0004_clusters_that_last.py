@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy.dialects import postgresql
 
 revision = "0004"
@@ -37,7 +38,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_cluster_members_need", "cluster_members", ["workspace_id", "need_id"], schema="elmer")
     _clusterings()
+    _requests()
     _pins()
+    _memory()
 
 
 def _clusterings() -> None:
@@ -54,7 +57,7 @@ def _clusterings() -> None:
         sa.Column("clusters", sa.Integer(), nullable=False),
         sa.Column("figures", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.CheckConstraint(
-            "reason IN ('first', 'drift', 'schedule', 'hand', 'settings')", name=op.f("ck_clusterings_reason")
+            "reason IN ('first', 'drift', 'schedule', 'hand', 'settings', 'small')", name=op.f("ck_clusterings_reason")
         ),
         sa.ForeignKeyConstraint(
             ["workspace_id"], ["elmer.workspaces.id"], name=op.f("fk_clusterings_workspaces"), ondelete="CASCADE"
@@ -83,7 +86,43 @@ def _pins() -> None:
             name=op.f("fk_cluster_pins_signals"),
             ondelete="CASCADE",
         ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "other_signal_id"],
+            ["elmer.signals.workspace_id", "elmer.signals.id"],
+            name=op.f("fk_cluster_pins_other_signals"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_cluster_pins")),
         schema="elmer",
     )
     op.create_index("ix_cluster_pins_signal", "cluster_pins", ["workspace_id", "signal_id"], schema="elmer")
+
+
+def _requests() -> None:
+    op.create_table(
+        "clustering_requests",
+        sa.Column("workspace_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.CheckConstraint("reason IN ('schedule', 'hand')", name=op.f("ck_clustering_requests_reason")),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"],
+            ["elmer.workspaces.id"],
+            name=op.f("fk_clustering_requests_workspaces"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_clustering_requests")),
+        schema="elmer",
+    )
+
+
+def _memory() -> None:
+    op.add_column("clusters", sa.Column("centre", HALFVEC(), nullable=True), schema="elmer")
+    op.add_column(
+        "clusters",
+        sa.Column("last_members", postgresql.JSONB(), server_default="[]", nullable=False),
+        schema="elmer",
+    )
+    op.add_column("cluster_members", sa.Column("text_hash", sa.Text(), nullable=True), schema="elmer")
+    op.add_column("cluster_events", sa.Column("clustering_id", sa.BigInteger(), nullable=True), schema="elmer")
