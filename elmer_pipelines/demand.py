@@ -5,7 +5,7 @@ Only reads, and asks nobody. What of it is to be done, and what that costs, is i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.artifacts.briefs import BRIEF
@@ -13,7 +13,7 @@ from elmer_pipelines.artifacts.generated import Draft
 from elmer_pipelines.artifacts.prds import PRD
 from elmer_pipelines.artifacts.writing import missing, wanted_artifacts, with_least
 from elmer_pipelines.artifacts.writing import prompts_of as artifact_prompts
-from elmer_pipelines.clusters.clustering import wanted_clusters, wanted_duplicates
+from elmer_pipelines.clusters.clustering import standing, wanted_clusters, wanted_duplicates
 from elmer_pipelines.clusters.theme_prompt import ThemeAnswer
 from elmer_pipelines.clusters.theming import prompts_of as theme_prompts
 from elmer_pipelines.clusters.theming import wanted_themes, wanted_trends
@@ -33,6 +33,7 @@ from elmer_pipelines.store import embeddings as embedding_store
 from elmer_pipelines.store import journal
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
+from elmer_pipelines.work import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +65,8 @@ class Demand:
     """What a step wants: what determines each record; and, where a service's model works it, what that is asked.
 
     `model` is the name answers and vectors are kept under, None for a step without one; `asked` is None where nothing
-    is sent. `provider` is `anthropic`, `openai` or `local`; `missing` are the records whose file somebody deleted.
+    is sent. `provider` is `anthropic`, `openai` or `local`; `missing` are the records whose file somebody deleted;
+    `doing` says of a record what working it would come to, where that is more to the point than what changed.
     """
 
     determinants: Mapping[str, Determinants]
@@ -72,6 +74,7 @@ class Demand:
     provider: str = "local"
     asked: Callable[[Connection, Sequence[str]], Asked] | None = None
     missing: frozenset[str] = frozenset()
+    doing: Mapping[str, str] = field(default_factory=dict)
 
 
 def demand(pipeline: Pipeline, connection: Connection, workspace_id: str, step: str) -> Demand:
@@ -156,7 +159,9 @@ def _duplicates(pipeline: Pipeline, connection: Connection, workspace_id: str) -
 
 
 def _clusters(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Demand:
-    return Demand(wanted_clusters(connection, workspace_id, pipeline.embedder))
+    wanted = wanted_clusters(connection, workspace_id, pipeline.embedder)
+    decision = standing(connection, workspace_id, pipeline.embedder).decision
+    return Demand(wanted, doing={WHOLE: decision.said})
 
 
 def _themes(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Demand:

@@ -174,6 +174,8 @@ def standing(wanted: Demand, known: dict[str, Outcome]) -> Standing:
 def reason_of(wanted: Demand, record: str, known: Outcome | None) -> str | None:
     """Why a run would work the record, its file being there or not; None where it would not."""
     reason = stale(wanted.determinants[record], known)
+    if reason not in (None, NEW, RETRY, WAITING):
+        reason = wanted.doing.get(record, reason)
     if known is not None and record in wanted.missing:
         return reason or MISSING
     return reason

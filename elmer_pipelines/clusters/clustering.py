@@ -1,71 +1,190 @@
 """The steps `signal_clusters` and `duplicate_signals`: vectors in, groups out, under ids that last.
 
-How groups are found, matched and summed up is in the modules beside this one.
+Whether everything is clustered again or only what is new is placed is decided here, by `drift.py`; the work itself is
+`reclustering.py` and `newcomers.py`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from elmer_pipelines.clusters.grouping import UNCLUSTERED, Grouping, group
-from elmer_pipelines.clusters.identity import match
-from elmer_pipelines.clusters.summary import Member as Voice
-from elmer_pipelines.clusters.summary import summarise
+from elmer_pipelines.clusters import newcomers, reclustering
+from elmer_pipelines.clusters.drift import Decision, Since, decide, due_tonight
+from elmer_pipelines.clusters.identity import HAPPENINGS
+from elmer_pipelines.clusters.reclustering import with_vectors
 from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.signals import duplicates
 from elmer_pipelines.steps import StepResult
-from elmer_pipelines.store import clusters as store
-from elmer_pipelines.store import embeddings, signals
+from elmer_pipelines.store import clusterings, clusters, embeddings, pins, signals
 from elmer_pipelines.work import WHOLE, work_whole
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from sqlalchemy import Connection
 
+    from elmer_pipelines.clusters.reclustering import Reclustering
     from elmer_pipelines.models.protocols import EmbeddingModel
+    from elmer_pipelines.store.clusterings import Clustering
     from elmer_pipelines.store.database import Database
 
-_GROUPING_VERSION = 1  # raise when the same vectors would be grouped, matched or summed up otherwise
+_GROUPING_VERSION = 2  # raise when the same vectors would be grouped, matched or summed up otherwise
 _DUPLICATES_VERSION = 1
+_SHOWN_CHANGES = 20
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the step would do now, after which clustering, and the newest request it answers."""
+
+    decision: Decision
+    last: Clustering | None
+    asked: int
 
 
 def wanted_clusters(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> dict[str, Determinants]:
-    """What determines the grouping of the workspace's signals."""
-    rows = signals.for_clustering(connection, workspace_id)
-    return {WHOLE: _determined_by(connection, workspace_id, rows, embedder, _GROUPING_VERSION)}
+    """What determines where the workspace's signals belong."""
+    state = clusterings.state(connection, workspace_id, embedder.model)
+    fixed = [[one["id"], one["cluster_id"]] for one in pins.every(connection, workspace_id)]
+    return {
+        WHOLE: Determinants.of(
+            signals=state.signals,
+            weights=state.weights,
+            model=labelled(embedder.model),
+            vectors=state.vectors,
+            rules=labelled(_GROUPING_VERSION),
+            pins=labelled(fixed, f"{len(fixed)}"),
+            asked=labelled(clusterings.last_request(connection, workspace_id)[0]),
+        )
+    }
 
 
 def wanted_duplicates(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> dict[str, Determinants]:
     """What determines which of the workspace's signals say the same."""
     rows = signals.for_clustering(connection, workspace_id)
-    return {WHOLE: _determined_by(connection, workspace_id, rows, embedder, _DUPLICATES_VERSION)}
+    return {WHOLE: _duplicates_determined_by(connection, workspace_id, rows, embedder)}
+
+
+def standing(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> Standing:
+    """Whether a run would cluster everything again, and why; only reads."""
+    since, last, asked = _since(connection, workspace_id, embedder)
+    return Standing(decide(since), last, asked)
+
+
+def _since(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> tuple[Since, Clustering | None, int]:
+    last = clusterings.last(connection, workspace_id)
+    asked, reason = clusterings.last_request(connection, workspace_id)
+    counted = clusterings.counted(connection, workspace_id, embedder.model)
+    answered = last is not None and asked <= int(last.figures.get("asked", 0))
+    return (
+        Since(
+            signals=counted.signals,
+            fresh=counted.fresh,
+            placed=counted.placed,
+            unplaced=counted.unplaced,
+            gone=counted.gone,
+            clustered=last.signals if last else None,
+            same_model=last is None or last.model == embedder.model,
+            same_rules=last is None or last.figures.get("rules") == _GROUPING_VERSION,
+            asked=None if answered or reason is None else "hand" if reason == "hand" else "schedule",
+        ),
+        last,
+        asked,
+    )
+
+
+def ask_again(database: Database, workspace_id: str) -> None:
+    """Have the next run cluster everything again, whatever has changed."""
+    with database.begin() as connection:
+        clusterings.ask(connection, workspace_id, "hand")
+
+
+def ask_nightly(database: Database, workspace_id: str, embedder: EmbeddingModel) -> bool:
+    """Have the next run cluster everything again where enough has come or gone since the last time; True if so."""
+    with database.begin() as connection:
+        since, _, _ = _since(connection, workspace_id, embedder)
+        due = since.asked is None and due_tonight(since)
+        if due:
+            clusterings.ask(connection, workspace_id, "schedule")
+    return due
 
 
 def cluster_signals(
     database: Database, workspace_id: str, embedder: EmbeddingModel, *, run_id: str | None = None
 ) -> StepResult:
-    """Group every live signal that has a vector; clusters that mostly kept their members keep their ids (I5)."""
+    """Put every live signal that has a vector where it belongs; clusters that mostly kept their members keep their ids.
+
+    What is new is placed by its neighbours, at a cost that goes with the new signals only; everything is clustered
+    again where `drift.decide` says so. One transaction either way: a run that is killed leaves what was there.
+    """
     with database.begin() as connection:
-        rows = signals.for_clustering(connection, workspace_id)
-        determined_by = _determined_by(connection, workspace_id, rows, embedder, _GROUPING_VERSION)
+        determined_by = wanted_clusters(connection, workspace_id, embedder)[WHOLE]
 
     def do(connection: Connection) -> StepResult:
-        return _cluster(connection, workspace_id, rows, embedder)
+        # Looked at under the lock: what another run did meanwhile is not done again.
+        now = standing(connection, workspace_id, embedder)
+        if now.decision.reason is None and now.last is not None:
+            return _placed(connection, workspace_id, embedder, now.last)
+        return _clustered(connection, workspace_id, embedder, now, run_id)
 
     result = work_whole(database, workspace_id, "signal_clusters", determined_by, do, run_id=run_id)
     with database.begin() as connection:
-        live = store.live(connection, workspace_id)
+        live = clusters.live(connection, workspace_id)
+        for level in ("area", "need"):
+            result.counts[f"{level}s"] = len(clusters.live(connection, workspace_id, level))
         result.counts["clusters"] = len(live)
-        result.counts["unclustered"] = store.unclustered(connection, workspace_id)
+        result.counts["unclustered"] = clusters.unclustered(connection, workspace_id)
     result.counts["clustered"] = sum(one["size"] for one in live)
     return result
 
 
-def _determined_by(
-    connection: Connection, workspace_id: str, rows: list[dict[str, Any]], embedder: EmbeddingModel, version: int
+def _placed(connection: Connection, workspace_id: str, embedder: EmbeddingModel, last: Clustering) -> StepResult:
+    found = newcomers.place_new(connection, workspace_id, embedder, last)
+    result = StepResult("signal_clusters")
+    result.counts.update(
+        {"placed": found.placed, "placed_nowhere": found.unplaced, "moved_by_pins": found.moved_by_pins,
+         "left": found.left}
+    )  # fmt: skip
+    return result
+
+
+def _clustered(
+    connection: Connection, workspace_id: str, embedder: EmbeddingModel, now: Standing, run_id: str | None
+) -> StepResult:
+    found = reclustering.work_out(connection, workspace_id, embedder)
+    reclustering.write(
+        connection,
+        workspace_id,
+        found,
+        reason=now.decision.reason or "hand",
+        model=embedder.model,
+        rules=_GROUPING_VERSION,
+        asked=now.asked,
+        run_id=run_id,
+    )
+    result = StepResult("signal_clusters")
+    happened = [one.event for one in found.events["theme"]]
+    result.counts.update({event: happened.count(event) for event in HAPPENINGS})
+    result.counts["moved"] = found.moved
+    result.counts["clustered_again"] = now.decision.said
+    result.tables["Changes since last time"] = _changes(found)
+    return result
+
+
+def _changes(found: Reclustering) -> list[dict[str, Any]]:
+    """The themes that changed most, a row each."""
+    told = [
+        one for one in found.events["theme"] if one.event != "continued" or one.detail["joined"] + one.detail["left"]
+    ]
+    told.sort(key=lambda one: -max([value for value in one.detail.values() if isinstance(value, int)], default=0))
+    return [
+        {"cluster": one.cluster_id, "event": one.event,
+         **{name: one.detail.get(name) for name in ("before", "size", "joined", "left")}}
+        for one in told[:_SHOWN_CHANGES]
+    ]  # fmt: skip
+
+
+def _duplicates_determined_by(
+    connection: Connection, workspace_id: str, rows: list[dict[str, Any]], embedder: EmbeddingModel
 ) -> Determinants:
     """Changes with the signals, with the model, and when vectors that were missing have come."""
     missing = embeddings.missing(connection, workspace_id, embedder.model, [row["text_hash"] for row in rows])
@@ -74,84 +193,8 @@ def _determined_by(
         weights=sorted(([row["id"], row["severity"], row["frequency"]] for row in rows), key=lambda row: row[0]),
         model=labelled(embedder.model),
         vectors=sorted(missing),
-        rules=labelled(version),
+        rules=labelled(_DUPLICATES_VERSION),
     )
-
-
-def _with_vectors(
-    connection: Connection, workspace_id: str, rows: list[dict[str, Any]], embedder: EmbeddingModel
-) -> tuple[list[dict[str, Any]], NDArray[np.float32]]:
-    order, matrix = embeddings.load(connection, workspace_id, embedder.model, [row["text_hash"] for row in rows])
-    number = {text_hash: position for position, text_hash in enumerate(order)}
-    having = [row for row in rows if row["text_hash"] in number]
-    if not having:
-        return [], np.empty((0, embedder.dimensions), np.float32)
-    return having, matrix[[number[row["text_hash"]] for row in having]]
-
-
-def _cluster(
-    connection: Connection, workspace_id: str, rows: list[dict[str, Any]], embedder: EmbeddingModel
-) -> StepResult:
-    having, vectors = _with_vectors(connection, workspace_id, rows, embedder)
-    ids = [row["id"] for row in having]
-    # Keys of the words, not of ids: the same documents are grouped alike in every workspace.
-    keys = [f"{row['text_hash']}-{number:08}" for number, row in enumerate(having)]
-    grouping = group(vectors, keys, unrelated=embedder.scale.unrelated)
-    matching = match(
-        store.membership(connection, workspace_id),
-        dict(zip(ids, grouping.labels.tolist(), strict=True)),
-        workspace_id=workspace_id,
-        in_use=store.known_ids(connection, workspace_id),
-    )
-    store.save(connection, workspace_id, _cluster_rows(having, grouping, matching.ids, embedder))
-    store.replace_members(connection, workspace_id, _members(ids, rows, grouping, matching.ids))
-    happened = [one for one in matching.events if one.event != "continued" or one.detail]
-    store.note_events(connection, workspace_id, [one.__dict__ for one in happened])
-    result = StepResult("signal_clusters")
-    result.counts.update(_tally([one.event for one in matching.events]))
-    return result
-
-
-def _tally(events: list[str]) -> dict[str, int | float | str]:
-    return {event: events.count(event) for event in ("continued", "split", "merged", "appeared", "ended")}
-
-
-def _members(
-    ids: list[str], rows: list[dict[str, Any]], grouping: Grouping, names: dict[int, str]
-) -> list[store.Member]:
-    """Every live signal: in a cluster, or unclustered with its nearest one, or without a vector yet."""
-    placed = [
-        store.Member(
-            signal_id=signal_id,
-            cluster_id=names.get(label),
-            nearest_id=names.get(nearest),
-            similarity=None if np.isnan(similarity) else float(similarity),
-        )
-        for signal_id, label, nearest, similarity in zip(
-            ids, grouping.labels.tolist(), grouping.nearest.tolist(), grouping.similarity, strict=True
-        )
-    ]
-    without = {row["id"] for row in rows} - set(ids)
-    return placed + [store.Member(one, None, None, None) for one in sorted(without)]
-
-
-def _cluster_rows(
-    rows: list[dict[str, Any]], grouping: Grouping, names: dict[int, str], embedder: EmbeddingModel
-) -> list[store.ClusterRow]:
-    voices: dict[int, list[Voice]] = defaultdict(list)
-    for row, label, similarity in zip(rows, grouping.labels.tolist(), grouping.similarity.tolist(), strict=True):
-        if label != UNCLUSTERED:
-            voices[label].append(Voice(row["id"], similarity, row["severity"], row["frequency"]))
-    scale = embedder.scale
-    found = []
-    for label in sorted(voices):
-        summed = summarise(voices[label], link=scale.link, coherent=scale.coherent)
-        found.append(
-            store.ClusterRow(
-                names[label], summed.size, summed.severity, summed.frequency, summed.confidence, summed.action
-            )
-        )
-    return found
 
 
 def find_duplicates(
@@ -160,18 +203,18 @@ def find_duplicates(
     """Group the live signals that say the same, over all of them; nothing is merged or dropped."""
     with database.begin() as connection:
         rows = signals.for_clustering(connection, workspace_id)
-        determined_by = _determined_by(connection, workspace_id, rows, embedder, _DUPLICATES_VERSION)
+        determined_by = _duplicates_determined_by(connection, workspace_id, rows, embedder)
 
     def do(connection: Connection) -> StepResult:
-        having, vectors = _with_vectors(connection, workspace_id, rows, embedder)
+        having, vectors = with_vectors(connection, workspace_id, rows, embedder)
         words = signals.verbatims(connection, workspace_id, [row["id"] for row in having])
         ids = [row["id"] for row in having]
         threshold = embedder.scale.duplicate
         found = duplicates.find_duplicates(ids, [words[one] for one in ids], vectors, threshold=threshold)
-        store.replace_duplicates(connection, workspace_id, [one.__dict__ for one in found])
+        clusters.replace_duplicates(connection, workspace_id, [one.__dict__ for one in found])
         return StepResult("duplicate_signals")
 
     result = work_whole(database, workspace_id, "duplicate_signals", determined_by, do, run_id=run_id)
     with database.begin() as connection:
-        result.counts.update(store.count_duplicates(connection, workspace_id))
+        result.counts.update(clusters.count_duplicates(connection, workspace_id))
     return result

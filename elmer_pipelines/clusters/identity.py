@@ -174,9 +174,7 @@ def _returned(
     return found
 
 
-def _events(
-    old_ids: set[str], ended_before: set[str], overlap: _Overlap, ids: Mapping[int, str]
-) -> list[ClusterEvent]:
+def _events(old_ids: set[str], ended_before: set[str], overlap: _Overlap, ids: Mapping[int, str]) -> list[ClusterEvent]:
     kept = set(ids.values())
     events: list[ClusterEvent] = []
     for number, cluster_id in sorted(ids.items(), key=lambda item: item[1]):

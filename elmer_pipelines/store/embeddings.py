@@ -71,12 +71,17 @@ def forget(connection: Connection, workspace_id: str, hashes: Sequence[str], mod
     ).rowcount
 
 
+def indexable(dimensions: int) -> bool:
+    """Whether vectors this wide have an index to search by."""
+    return dimensions <= _INDEXABLE_DIMENSIONS
+
+
 def ensure_index(connection: Connection, model: str, dimensions: int) -> None:
     """Make the model's HNSW index (cosine, half precision) where it is missing.
 
     Searching works without it, only slower, so a model wider than pgvector can index has none.
     """
-    if dimensions > _INDEXABLE_DIMENSIONS:
+    if not indexable(dimensions):
         return
     name = "ix_embeddings_hnsw_" + hashlib.sha256(f"{model}:{dimensions}".encode()).hexdigest()[:16]
     exists = connection.execute(text("SELECT to_regclass(:n) IS NOT NULL"), {"n": f"elmer.{name}"}).scalar_one()

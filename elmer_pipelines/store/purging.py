@@ -149,8 +149,12 @@ def _clusters(
             )
             SELECT c.id FROM elmer.clusters c
             WHERE c.workspace_id = :w AND (
-                EXISTS (SELECT FROM elmer.cluster_members m WHERE m.workspace_id = c.workspace_id
-                        AND m.cluster_id = c.id AND m.signal_id = ANY(:signals))
+                EXISTS (SELECT FROM elmer.cluster_members m LEFT JOIN elmer.clusters t
+                            ON t.workspace_id = m.workspace_id AND t.id = m.cluster_id
+                        WHERE m.workspace_id = c.workspace_id AND c.id IN (m.cluster_id, m.need_id, t.parent_id)
+                        AND m.signal_id = ANY(:signals))
+                OR EXISTS (SELECT FROM jsonb_array_elements_text(c.last_members || c.named_for) AS s (id)
+                           WHERE s.id = ANY(:signals))
                 OR EXISTS (SELECT FROM jsonb_array_elements_text(c.central_signal_ids) AS s (id)
                            WHERE s.id = ANY(:signals))
                 OR EXISTS (SELECT FROM unnest(:names) AS n (name) WHERE starts_with(c.theme, n.name))
@@ -242,8 +246,8 @@ def _blank(connection: Connection, workspace_id: str, found: Traces) -> None:
     """Empty what stays as a row but was worded with the documents: themes, initiatives, the newest artifacts."""
     _run(
         connection, workspace_id,
-        "UPDATE elmer.clusters SET theme = NULL, summary = NULL, terms = '[]', central_signal_ids = '[]', "
-        "named_by = NULL, updated_at = now() WHERE workspace_id = :w AND id = ANY(:ids)", found.clusters,
+        "UPDATE elmer.clusters SET theme = NULL, summary = NULL, distinction = NULL, terms = '[]', "
+        "central_signal_ids = '[]', named_for = '[]', named_by = NULL, updated_at = now() WHERE workspace_id = :w AND id = ANY(:ids)", found.clusters,
     )  # fmt: skip
     _run(
         connection, workspace_id,

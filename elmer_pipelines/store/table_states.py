@@ -34,7 +34,7 @@ _STATES: dict[str, tuple[str, str]] = {
         "t.model, t.text_hash",
     ),
     "duplicate_signals": ("elmer.duplicate_signals t WHERE t.workspace_id = :w", "t.signal_id, t.group_id"),
-    "signal_clusters": ("elmer.cluster_members t WHERE t.workspace_id = :w", "t.signal_id, t.cluster_id"),
+    "signal_clusters": ("elmer.cluster_members t WHERE t.workspace_id = :w", "t.signal_id, t.cluster_id, t.need_id"),
     "cluster_themes": (
         "elmer.clusters t WHERE t.workspace_id = :w AND t.ended_at IS NULL",
         "t.id, t.theme, t.human_theme, t.summary",
