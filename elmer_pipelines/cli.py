@@ -10,19 +10,16 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.console import terminal
+from elmer_pipelines.console import clusters, terminal
 from elmer_pipelines.console.files import records
 from elmer_pipelines.console.options import JsonOption, WorkspaceOption, open_workbench, print_json
 from elmer_pipelines.errors import ElmerError, SettingsError
 from elmer_pipelines.settings import load_settings
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="elmer",
@@ -39,6 +36,8 @@ app = typer.Typer(
 )
 evaluate = typer.Typer(no_args_is_help=True, help="Score the product on a labelled file, with the models in use.")
 app.add_typer(evaluate, name="eval", rich_help_panel="Check and operate")
+
+app.add_typer(clusters.app, name="clusters", rich_help_panel="Look and take away")
 
 _START, _LOOK, _OPERATE = "Start", "Look and take away", "Check and operate"
 

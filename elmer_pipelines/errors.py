@@ -5,6 +5,7 @@
     ├── DatabaseError        the database can't be reached, started or migrated
     ├── WorkspaceError       an unknown workspace, or a workspace.toml that can't be read
     ├── NotFoundError        no record has the id that was asked for
+    ├── PinError             a pin contradicts others, or names a cluster that has ended
     ├── RecordError          one record failed; the others go on, and this becomes its outcome row
     │   ├── UnreadableDocument   a source file was refused or can't be read
     │   └── ModelFault           a model did not give a usable answer
@@ -37,6 +38,10 @@ class WorkspaceError(ElmerError):
 
 class NotFoundError(ElmerError):
     """No record of this workspace has the id that was asked for."""
+
+
+class PinError(ElmerError):
+    """A pin can't be honoured: it contradicts others, or names a cluster that has ended; nothing was stored."""
 
 
 class CitationError(ElmerError):

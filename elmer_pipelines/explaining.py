@@ -180,7 +180,8 @@ def _signal(connection: Connection, workspace_id: str, signal_id: str) -> dict[s
 
 
 def _cluster(connection: Connection, workspace_id: str, cluster_id: str) -> dict[str, tuple[str, ...]] | None:
-    if cluster_id not in {one["id"] for one in cluster_store.live(connection, workspace_id)}:
+    found = cluster_store.find(connection, workspace_id, [cluster_id]).get(cluster_id)
+    if found is None or found["ended_at"] is not None:
         return None
     return {
         "signal_clusters": (WHOLE,),

@@ -88,13 +88,16 @@ def _signal(connection: Connection, workspace_id: str, signal_id: str) -> dict[s
 
 
 def _cluster(connection: Connection, workspace_id: str, cluster_id: str) -> dict[str, Any] | None:
-    row = next((one for one in cluster_store.live(connection, workspace_id) if one["id"] == cluster_id), None)
+    row = cluster_store.find(connection, workspace_id, [cluster_id]).get(cluster_id)
     if row is None:
         return None
-    members = cluster_store.members_of(connection, workspace_id).get(cluster_id, [])
-    shown = {key: row[key] for key in ("theme", "summary", "size", "severity", "frequency", "confidence", "trend")}
+    level = row["level"]
+    members = cluster_store.members_of(connection, workspace_id, level).get(cluster_id, [])
+    trend = {one["id"]: one["trend"] for one in cluster_store.live(connection, workspace_id, level)}.get(cluster_id)
+    shown = {key: row[key] for key in ("level", "theme", "summary", "size", "severity", "frequency", "confidence")}
     return {
-        "kind": "cluster", "id": cluster_id, "title": row["theme"] or "not named yet", **shown,
+        "kind": "cluster", "id": cluster_id, "title": row["theme"] or "not named yet", **shown, "trend": trend,
+        "ended_at": row["ended_at"].isoformat() if row["ended_at"] else None,
         "quotes": quotes(connection, workspace_id, members),
         "history": [
             {**event, "at": event["at"].isoformat()}

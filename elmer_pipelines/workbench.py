@@ -10,12 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from elmer_pipelines.clusters import history as told
+from elmer_pipelines.clusters import pinning
+from elmer_pipelines.clusters import views as cluster_views
+from elmer_pipelines.clusters.clustering import ask_again
 from elmer_pipelines.documents.workspace_file import read_workspace_file, write_starter
 from elmer_pipelines.errors import NotFoundError, WorkspaceError
 from elmer_pipelines.explaining import Explanation, explain
 from elmer_pipelines.installation import open_database
 from elmer_pipelines.pipeline import STEPS, Pipeline
-from elmer_pipelines.planning import StepPlan, plan
+from elmer_pipelines.planning import StepPlan, plan, reading
 from elmer_pipelines.purging import Purge, plan_purge, purge
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
 from elmer_pipelines.store import artifacts as artifact_store
@@ -95,6 +99,61 @@ class Workbench:
         """Live clusters, largest first: id, theme, summary, size, severity, frequency, confidence, suggested_action…"""
         with self.database.begin() as connection:
             return _frame(cluster_store.live(connection, self.workspace_id))
+
+    def cluster_tree(self) -> list[dict[str, Any]]:
+        """Areas, themes and needs as rows in the order of a tree, each with its `depth`; plain values."""
+        with self.database.begin() as connection:
+            return cluster_views.tree(connection, self.workspace_id)
+
+    def cluster(self, cluster_id: str) -> dict[str, Any]:
+        """One cluster of any level, ended or not: what it amounts to, what is above and below it, its quotes, pins and
+        history. Raises NotFoundError."""
+        with self.database.begin() as connection:
+            found = cluster_views.shown(connection, self.workspace_id, cluster_id)
+            found["quotes"] = quotes(connection, self.workspace_id, found.pop("signal_ids"))
+        return found
+
+    def cluster_history(self, cluster_id: str) -> pd.DataFrame:
+        """What happened to a cluster: at, event, said, detail. Raises NotFoundError."""
+        with self.database.begin() as connection:
+            entries = told.history(connection, self.workspace_id, cluster_id)
+        return _frame([one.__dict__ for one in entries], ["at", "event", "said", "detail"])
+
+    def plan_clusters(self) -> told.Preview:
+        """What a full clustering would change, before it does; nothing is written."""
+        with reading(self.database) as connection:
+            return told.preview(connection, self.workspace_id, self.pipeline.embedder)
+
+    def cluster_again(self) -> None:
+        """Have the next run cluster everything again, whatever has changed."""
+        ask_again(self.database, self.workspace_id)
+
+    def pins(self) -> pd.DataFrame:
+        """Your pins: id, kind, signal_id, words, other_signal_id, other_words, cluster_id, theme, state, created_at."""
+        with self.database.begin() as connection:
+            rows = pinning.listed(connection, self.workspace_id)
+        columns = ["id", "kind", "signal_id", "words", "other_signal_id", "other_words", "cluster_id", "theme", "state"]
+        return _frame(rows, [*columns, "created_at"])
+
+    def pin(self, signal_id: str, cluster_id: str) -> int:
+        """Have a signal belong to a cluster from the next run on; the pin's id. Raises NotFoundError, PinError."""
+        with self.database.begin() as connection:
+            return pinning.pin_to(connection, self.workspace_id, signal_id, cluster_id)
+
+    def pin_together(self, *signal_ids: str) -> list[int]:
+        """Keep signals in one cluster; the pins' ids. Raises NotFoundError, PinError."""
+        with self.database.begin() as connection:
+            return pinning.pin_together(connection, self.workspace_id, signal_ids)
+
+    def pin_apart(self, *signal_ids: str) -> list[int]:
+        """Never have any two of these in one cluster; the pins' ids. Raises NotFoundError, PinError."""
+        with self.database.begin() as connection:
+            return pinning.pin_apart(connection, self.workspace_id, signal_ids)
+
+    def unpin(self, pin_id: int) -> None:
+        """Take a pin out. Raises NotFoundError."""
+        with self.database.begin() as connection:
+            pinning.unpin(connection, self.workspace_id, pin_id)
 
     def links(self) -> pd.DataFrame:
         """Links of signals to projects: signal_id, project_id, project, method, similarity, reason, created_at."""
@@ -264,8 +323,8 @@ class Workbench:
     def name_cluster(self, cluster_id: str, theme: str | None) -> None:
         """Give a cluster your name for it, which no machine changes; None takes it back. Raises NotFoundError."""
         with self.database.begin() as connection:
-            if not cluster_store.name_by_person(connection, self.workspace_id, cluster_id, theme):
-                raise NotFoundError(f"Workspace {self.workspace_id!r} has no cluster {cluster_id}.")
+            wanted = told.cluster_of(connection, self.workspace_id, cluster_id)
+            cluster_store.name_by_person(connection, self.workspace_id, wanted["id"], theme)
 
 
 def register_workspace(settings: Settings, workspace_id: str, path: str, *, move: bool = False) -> bool:

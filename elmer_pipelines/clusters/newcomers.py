@@ -148,7 +148,7 @@ def _near(
     """By the model's index where few are new among many; else by comparing with every member."""
     members = member_store.count_clustered(connection, workspace_id)
     few = len(hashes) <= _MANY_SHARE * members
-    if members > _IN_MEMORY and few and embeddings.indexable(embedder.dimensions):
+    if members > _IN_MEMORY and few and embedder.dimensions <= embeddings.INDEXABLE_DIMENSIONS:
         return _searched(connection, workspace_id, embedder, hashes)
     places = member_store.clustered_texts(connection, workspace_id)
     known, clustered = embeddings.load(connection, workspace_id, embedder.model, list(places))

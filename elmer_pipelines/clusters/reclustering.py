@@ -59,7 +59,7 @@ class Before:
 
 @dataclass(frozen=True)
 class Reclustering:
-    """A full clustering as it would be written; `moved` counts the signals there before whose theme is another now."""
+    """A full clustering as it would be written: `moved` of the `kept` signals, there before, have another theme now."""
 
     members: list[Member]
     rows: list[ClusterRow]
@@ -68,6 +68,7 @@ class Reclustering:
     figures: dict[str, Any]
     signals: int
     unclustered: int
+    kept: int
     moved: int
 
     @property
@@ -230,6 +231,7 @@ def _assembled(
         {"bounds": bounds.as_json() if bounds else None, "dimensions": int(vectors.shape[1])},
         len(having),
         sum(one.cluster_id is None for one in members) - len(without),
+        sum(one in theme_of for one in before.everybody),
         sum(theme_of[one] != before.theme.get(one) for one in before.everybody if one in theme_of),
     )
 
@@ -298,10 +300,10 @@ def write(
     store.end(connection, workspace_id, ended)
     store.save(connection, workspace_id, found.rows)
     member_store.replace(connection, workspace_id, found.members)
-    happened = [one.__dict__ for level in LEVELS for one in found.events[level] if _worth_noting(one)]
+    happened = [one.__dict__ for level in LEVELS for one in found.events[level] if worth_noting(one)]
     store.note_events(connection, workspace_id, happened, clustering_id)
 
 
-def _worth_noting(event: ClusterEvent) -> bool:
+def worth_noting(event: ClusterEvent) -> bool:
     """A cluster that went on with the very same members has no news."""
     return event.event != "continued" or any(event.detail.get(one) for one in ("joined", "left", "retired", "placed"))

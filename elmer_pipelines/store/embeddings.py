@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection
 
-_INDEXABLE_DIMENSIONS = 4_000  # pgvector's limit for an HNSW index on halfvec
+INDEXABLE_DIMENSIONS = 4_000  # pgvector's limit for an HNSW index on halfvec
 
 
 def missing(connection: Connection, workspace_id: str, model: str, hashes: Sequence[str]) -> list[str]:
@@ -71,17 +71,12 @@ def forget(connection: Connection, workspace_id: str, hashes: Sequence[str], mod
     ).rowcount
 
 
-def indexable(dimensions: int) -> bool:
-    """Whether vectors this wide have an index to search by."""
-    return dimensions <= _INDEXABLE_DIMENSIONS
-
-
 def ensure_index(connection: Connection, model: str, dimensions: int) -> None:
     """Make the model's HNSW index (cosine, half precision) where it is missing.
 
     Searching works without it, only slower, so a model wider than pgvector can index has none.
     """
-    if not indexable(dimensions):
+    if dimensions > INDEXABLE_DIMENSIONS:
         return
     name = "ix_embeddings_hnsw_" + hashlib.sha256(f"{model}:{dimensions}".encode()).hexdigest()[:16]
     exists = connection.execute(text("SELECT to_regclass(:n) IS NOT NULL"), {"n": f"elmer.{name}"}).scalar_one()

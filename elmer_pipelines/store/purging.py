@@ -247,7 +247,8 @@ def _blank(connection: Connection, workspace_id: str, found: Traces) -> None:
     _run(
         connection, workspace_id,
         "UPDATE elmer.clusters SET theme = NULL, summary = NULL, distinction = NULL, terms = '[]', "
-        "central_signal_ids = '[]', named_for = '[]', named_by = NULL, updated_at = now() WHERE workspace_id = :w AND id = ANY(:ids)", found.clusters,
+        "central_signal_ids = '[]', named_for = '[]', named_by = NULL, updated_at = now() "
+        "WHERE workspace_id = :w AND id = ANY(:ids)", found.clusters,
     )  # fmt: skip
     _run(
         connection, workspace_id,
