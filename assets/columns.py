@@ -54,9 +54,12 @@ _HERE = {
     "duplicate_signals": {"group_id": "Signals with the same group say the same."},
     "cluster_members": {
         "cluster_id": "The cluster; empty where the signal fits none.",
+        "need_id": "The need inside that theme; empty where the theme is one need.",
         "nearest_id": "The closest cluster of a signal that fits none.",
+        "placed_by": "A clustering, its neighbours since then, or a person's pin.",
     },
     "clusters": {
+        "level": "area, theme or need: areas hold themes, themes hold needs.",
         "parent_id": "The wider cluster it is part of.",
         "size": "How many signals.",
         "confidence": "Mean similarity of its members, 0 to 1.",
@@ -65,8 +68,12 @@ _HERE = {
         "summary": "What its signals say together.",
         "terms": "Words that set it apart.",
         "central_signal_ids": "The signals closest to its centre.",
+        "distinction": "What sets it apart from its siblings.",
         "named_by": "What gave the name.",
+        "named_for": "The members it was named for.",
         "human_theme": "A name given by a person; it wins.",
+        "centre": "The mean direction of its members' vectors at the last clustering.",
+        "last_members": "Who was in it when it ended.",
     },
     "cluster_trends": {
         "verdict": "Rising, steady, falling and so on.",
