@@ -12,7 +12,8 @@ def signal_clusters(elmer: ElmerResource, workspace: str, run: str) -> StepResul
     """Which cluster each signal belongs to; a signal that fits none is visibly unclustered.
 
     A cluster keeps its id while its members mostly stay: a new clustering is matched to the last one, and what
-    continued, split, merged, appeared or ended is recorded. Done again when signals or vectors change.
+    continued, split, merged, appeared, ended or came back is recorded. Between two of them what is new is placed by
+    its neighbours; `elmer plan` says which it will be. Pins of people hold in both.
     """
     return elmer.pipeline.signal_clusters(workspace, run_id=run)
 

@@ -178,6 +178,12 @@ class Pipeline:
 
         return cluster_signals(self.database, workspace_id, self.embedder, run_id=run_id)
 
+    def ask_for_nightly_clustering(self, workspace_id: str) -> bool:
+        """Have the next run cluster everything again where enough has changed since the last time; True if so."""
+        from elmer_pipelines.clusters.clustering import ask_nightly
+
+        return ask_nightly(self.database, workspace_id, self.embedder)
+
     def cluster_themes(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """A name and a summary for every cluster."""
         from elmer_pipelines.clusters.theming import name_clusters

@@ -23,7 +23,7 @@ from elmer_pipelines.planning import StepPlan, plan, reading
 from elmer_pipelines.purging import Purge, plan_purge, purge
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
 from elmer_pipelines.store import artifacts as artifact_store
-from elmer_pipelines.store import budgets, journal, outcomes, search, workspaces
+from elmer_pipelines.store import budgets, cluster_members, journal, outcomes, search, workspaces
 from elmer_pipelines.store import clusters as cluster_store
 from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import projects as project_store
@@ -112,6 +112,12 @@ class Workbench:
             found = cluster_views.shown(connection, self.workspace_id, cluster_id)
             found["quotes"] = quotes(connection, self.workspace_id, found.pop("signal_ids"))
         return found
+
+    def unclustered(self) -> pd.DataFrame:
+        """Signals in no cluster: signal_id, words, nearest_id, theme and similarity of the nearest cluster."""
+        with self.database.begin() as connection:
+            rows = cluster_members.unclustered(connection, self.workspace_id)
+        return _frame(rows, ["signal_id", "words", "nearest_id", "theme", "similarity"])
 
     def cluster_history(self, cluster_id: str) -> pd.DataFrame:
         """What happened to a cluster: at, event, said, detail. Raises NotFoundError."""

@@ -42,11 +42,11 @@ def near(topic: int, words: str, spread: float = 0.12) -> NDArray[np.float32]:
 class Corpus:
     """One workspace of one document, with as many signals as wanted."""
 
-    def __init__(self, database: Database, workspace_id: str = "acme") -> None:
+    def __init__(self, database: Database, workspace_id: str = "acme", root: str = "/nowhere") -> None:
         self.database, self.workspace_id, self.embedder = database, workspace_id, TopicEmbedder()
         self._count = 0
         with database.begin() as connection:
-            workspaces.register(connection, workspace_id, workspace_id.title(), "/nowhere")
+            workspaces.register(connection, workspace_id, workspace_id.title(), root)
         self.run(
             "INSERT INTO elmer.documents (workspace_id, id, address, source_path, content_hash) "
             "VALUES (:w, 'D-1', 'a.md', 'a.md', 'x')"
@@ -89,7 +89,8 @@ class Corpus:
     def retire(self, signal_ids: Sequence[str]) -> None:
         """The signals' source is gone."""
         self.run(
-            "UPDATE elmer.signals SET retired_at = now(), updated_at = now() WHERE workspace_id = :w AND id = ANY(:ids)",
+            "UPDATE elmer.signals SET retired_at = now(), updated_at = now() "
+            "WHERE workspace_id = :w AND id = ANY(:ids)",
             ids=list(signal_ids),
         )  # fmt: skip
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elmer_pipelines.clusters.grouping import UNCLUSTERED, centroids, group, place
+from elmer_pipelines.clusters.grouping import UNCLUSTERED, Grouping, centroids, group, place
 from elmer_pipelines.clusters.identity import ClusterEvent, Matching, match
 from elmer_pipelines.clusters.levels import LEVELS, Levels, cluster_rows
 from elmer_pipelines.clusters.pins import Pin, honour
@@ -85,8 +86,7 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
     ids = [row["id"] for row in having]
     # Keys of the words, not of ids: the same documents are grouped alike in every workspace.
     keys = [f"{row['text_hash']}-{number:08}" for number, row in enumerate(having)]
-    grouping = group(vectors, keys, unrelated=embedder.scale.unrelated)
-    levels = Levels.of(grouping)
+    levels = Levels.of(regroup(vectors, keys, embedder.scale.unrelated, [before.theme.get(one) for one in ids]))
     bounds = calibrate(vectors, levels.themes, centroids(vectors, levels.themes))
     matcher = _Matcher(connection, workspace_id, before, ids)
     first = matcher.match("theme", levels.themes)
@@ -96,6 +96,18 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
     matchings = {"theme": matcher.match("theme", levels.themes, {**first.ids, **keep})}
     matchings |= {level: matcher.match(level, levels.labels(level)) for level in LEVELS if level != "theme"}
     return _assembled(rows, having, vectors, levels, matchings, before, set(targets), pins, embedder, bounds)
+
+
+def regroup(
+    vectors: NDArray[np.float32], keys: list[str], unrelated: float, previous: Sequence[str | None]
+) -> Grouping:
+    """Group the rows, starting from the clusters they were in (None: in none) where grouping can."""
+    if "previous" not in signature(group).parameters:
+        return group(vectors, keys, unrelated=unrelated)
+    number = {name: place for place, name in enumerate(sorted({one for one in previous if one is not None}))}
+    numbers = np.array([UNCLUSTERED if one is None else number[one] for one in previous], dtype=np.int32)
+    options: dict[str, Any] = {"previous": numbers if number else None}
+    return group(vectors, keys, unrelated=unrelated, **options)
 
 
 def with_vectors(

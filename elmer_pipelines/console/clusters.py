@@ -21,6 +21,7 @@ app = typer.Typer(help="Look at clusters and their history; name them, pin signa
 ClusterArgument = Annotated[str, typer.Argument(metavar="ID", help="C-… of an area, theme or need.")]
 
 _QUOTES = 5
+_UNCLUSTERED = 50
 _CHANGES = 40  # shown of a dry run; --json has all
 _EVENT_STYLE = {
     "appeared": "green", "returned": "green", "ended": "red", "split": "yellow", "merged": "yellow", "continued": ""
@@ -33,7 +34,7 @@ def tree(context: typer.Context, workspace: WorkspaceOption = None, as_json: Jso
     if context.invoked_subcommand is not None:
         return
     with open_workbench(workspace) as bench:
-        rows, found = bench.cluster_tree(), bench.status()["clusters"]
+        rows, alone = bench.cluster_tree(), len(bench.unclustered())
     if as_json:
         print_json(rows)
         return
@@ -41,10 +42,10 @@ def tree(context: typer.Context, workspace: WorkspaceOption = None, as_json: Jso
         terminal.out.print("There are no clusters yet: [bold]elmer run[/bold] makes them.")
         return
     terminal.out.print(_tree(rows))
-    signals = sum(one["size"] for one in rows if one["level"] == "theme")
+    sizes = [one["size"] for one in rows if one["level"] == "theme"]
     terminal.out.print(
-        f"\n{found['total']:,} themes with {signals:,} signals; {found['unclustered']:,} signals fit none. "
-        f"Next: [bold]elmer clusters show {rows[-1]['id']}[/bold]"
+        f"\n{len(sizes):,} themes with {sum(sizes):,} signals; {alone:,} signals fit none "
+        f"([bold]elmer clusters unclustered[/bold]). Next: [bold]elmer clusters show {rows[0]['id']}[/bold]"
     )
 
 
@@ -99,6 +100,25 @@ def show(cluster_id: ClusterArgument, workspace: WorkspaceOption = None, as_json
 
 def _fact(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@app.command()
+def unclustered(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Signals that fit no cluster, with the nearest one and how near it is."""
+    with open_workbench(workspace) as bench:
+        rows = records(bench.unclustered())
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        {"signal": one["signal_id"], "words": _short(one["words"]), "nearest": one["nearest_id"],
+         "theme": _short(one["theme"] or "not named yet", 40) if one["nearest_id"] else None,
+         "similarity": one["similarity"]}
+        for one in rows[:_UNCLUSTERED]
+    ]  # fmt: skip
+    terminal.out.print(terminal.table(f"{len(rows):,} signals fit no cluster", shown))
+    if len(rows) > _UNCLUSTERED:
+        terminal.out.print(f"… and {len(rows) - _UNCLUSTERED:,} more; --json has all.")
 
 
 @app.command()

@@ -154,6 +154,22 @@ def clustered_texts(connection: Connection, workspace_id: str) -> dict[str, tupl
     return {row.text_hash: (row.cluster_id, row.need_id) for row in rows}
 
 
+def unclustered(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
+    """Live signals in no cluster, those nearest to one first: signal_id, words, nearest_id, theme, similarity."""
+    rows = connection.execute(
+        text(
+            "SELECT m.signal_id, s.verbatim AS words, m.nearest_id, coalesce(c.human_theme, c.theme) AS theme, "
+            "m.similarity FROM elmer.cluster_members m "
+            "JOIN elmer.signals s ON s.workspace_id = m.workspace_id AND s.id = m.signal_id "
+            "LEFT JOIN elmer.clusters c ON c.workspace_id = m.workspace_id AND c.id = m.nearest_id "
+            "WHERE m.workspace_id = :w AND m.cluster_id IS NULL AND s.retired_at IS NULL "
+            "ORDER BY m.similarity DESC NULLS LAST, m.signal_id"
+        ),
+        {"w": workspace_id},
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
 def count_clustered(connection: Connection, workspace_id: str) -> int:
     """How many members clusters have."""
     return int(

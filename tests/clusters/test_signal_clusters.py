@@ -167,8 +167,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(corpus: Corpus) -> 
 def by_axis(vectors: np.ndarray, keys: list[str], **options: object) -> Grouping:
     """Groups that are the topics themselves, whatever their sizes."""
     labels = np.where(vectors.max(axis=1) > 0.5, vectors.argmax(axis=1), -1).astype(np.int32)
-    found, inverse = np.unique(labels[labels >= 0], return_inverse=True)
-    labels[labels >= 0] = inverse
+    labels[labels >= 0] = np.unique(labels[labels >= 0], return_inverse=True)[1]
     return Grouping(labels, labels, np.where(labels >= 0, 0.9, np.nan).astype(np.float32))
 
 

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus import Corpus
 from sqlalchemy import text
 
 from elmer_pipelines import store
+from elmer_pipelines.clusters import history, pinning
+from elmer_pipelines.clusters.clustering import cluster_signals
 from elmer_pipelines.errors import NotFoundError
 from elmer_pipelines.pipeline import STEPS, Pipeline
 from elmer_pipelines.settings import load_settings
-from elmer_pipelines.store import workspaces
+from elmer_pipelines.store import cluster_members, workspaces
+from elmer_pipelines.store import clusters as cluster_store
 from elmer_pipelines.store.database import Database
 from elmer_pipelines.workbench import EXPORTS, Workbench
 
@@ -47,6 +51,10 @@ TABLES = [
     "model_calls",
     "source_files",
     "signal_classifications",
+    "cluster_events",
+    "clusterings",
+    "clustering_requests",
+    "cluster_pins",
 ]
 
 
@@ -123,7 +131,35 @@ def test_what_one_does_leaves_the_other_as_it_was(two: Pipeline, tmp_path: Path)
     ours = Workbench("ours", pipeline=two)
     ours.edit_signal(ours.signals()["id"].iloc[0], severity="critical")
     ours.retry_failures()
+    ours.cluster_again()
     (tmp_path / "ours" / "a.txt").write_text("Something else: the calendar shows every appointment twice.")
     for step in STEPS:
         two.run(step, "ours")
     assert {table: _rows(two.database, table, "theirs") for table in TABLES} == before
+
+
+def test_the_clusters_and_pins_of_one_are_not_there_for_the_other(database: Database) -> None:
+    ours, theirs = Corpus(database, "ours"), Corpus(database, "theirs")
+    ids = {one.workspace_id: [one.add(topic, 8)[0] for topic in range(3)] for one in (ours, theirs)}
+    for one in (ours, theirs):
+        cluster_signals(database, one.workspace_id, one.embedder)
+    cluster = theirs.cluster_of(ids["theirs"])[0]
+    with database.begin() as connection:
+        pinning.pin_apart(connection, "theirs", ids["theirs"][:2])
+        before = theirs.run("SELECT to_jsonb(m)::text FROM elmer.cluster_members m WHERE workspace_id = :w ORDER BY 1")
+        assert pinning.listed(connection, "ours") == []
+        assert cluster_store.find(connection, "ours", [cluster]) == {}
+        assert cluster_members.places(connection, "ours", ids["theirs"]) == []
+        for refused in (
+            lambda: history.history(connection, "ours", cluster),
+            lambda: pinning.pin_to(connection, "ours", ids["ours"][0], cluster),
+            lambda: pinning.pin_together(connection, "ours", [ids["ours"][0], ids["theirs"][0]]),
+            lambda: pinning.unpin(connection, "ours", pinning.listed(connection, "theirs")[0]["id"]),
+        ):
+            with pytest.raises(NotFoundError):
+                refused()
+    ours.retire(ids["ours"])
+    ours.add(4, 8)
+    cluster_signals(database, "ours", ours.embedder)
+    after = theirs.run("SELECT to_jsonb(m)::text FROM elmer.cluster_members m WHERE workspace_id = :w ORDER BY 1")
+    assert after == before

@@ -1,0 +1,141 @@
+"""Do clusters keep their ids when a tenth of the signals goes or a twentieth comes; is placing like clustering?
+
+On real texts with the embedded model's vectors: banking77 and labelled review sentences, from the folder that
+BENCH_DATA names (by default `../shared/data`), and the sample workspace's documents. The share is over all kept
+signals, unclustered being a place like any other. `match` and `group` are the product's own; no database.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.result import Result
+from elmer_pipelines.clusters.grouping import centroids
+from elmer_pipelines.clusters.identity import match
+from elmer_pipelines.clusters.placing import NOWHERE, calibrate, near_enough, nearest_of, vote
+from elmer_pipelines.clusters.reclustering import regroup
+from elmer_pipelines.models.local_embeddings import LocalEmbeddings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SEEDS = 3
+_GONE, _NEW, _HELD_OUT = 0.10, 0.05, 0.10
+_SIZES = (500, 1_000, 3_000, 13_083)
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """Rows of a set and the durable id of each, None where it is unclustered; `labels` are the groups' numbers."""
+
+    rows: NDArray[np.intp]
+    ids: dict[int, str | None]
+    labels: NDArray[np.int32]
+
+
+def run() -> list[Result]:
+    """Mean shares over seeds, per set and size, with the lowest of the seeds."""
+    found: list[Result] = []
+    for name, texts in _sets().items():
+        vectors = LocalEmbeddings().embed(texts)
+        for size in sorted({min(size, len(texts)) for size in _SIZES}):
+            if size * 2 < _SIZES[0]:
+                continue
+            shares = np.array([_shares(vectors, size, seed) for seed in range(_SEEDS)])
+            on = f"{name}, {size:,} texts"
+            for what, column in (
+                ("under the same id after 10 % left", 0),
+                ("under the same id after 5 % came", 1),
+                ("placed like a full clustering would", 2),
+            ):
+                found.append(Result(what, on, float(shares[:, column].mean()), "share"))
+                found.append(Result(f"{what}, worst of {_SEEDS}", on, float(shares[:, column].min()), "share"))
+    return found
+
+
+def _shares(vectors: NDArray[np.float32], size: int, seed: int) -> tuple[float, float, float]:
+    chance = np.random.default_rng(seed)
+    everything = np.sort(chance.permutation(len(vectors))[:size])
+    kept = everything[chance.random(size) >= _GONE]
+    first = _cluster(vectors, everything, None)
+    gone = _cluster(vectors, kept, first)
+    before = everything[chance.random(size) >= _NEW]
+    smaller = _cluster(vectors, before, None)
+    grown = _cluster(vectors, everything, smaller)
+    return _same(first, gone), _same(smaller, grown), _agreement(vectors, everything, chance)
+
+
+def _cluster(vectors: NDArray[np.float32], rows: NDArray[np.intp], before: Clustered | None) -> Clustered:
+    """A full clustering of these rows, matched to the one before."""
+    names = [f"S-{row:06}" for row in rows]
+    was = before.ids if before else {}
+    previous = [was.get(int(row)) for row in rows]
+    grouping = regroup(vectors[rows], names, LocalEmbeddings().scale.unrelated, previous)
+    earlier = {f"S-{row:06}": one for row, one in was.items() if one is not None}
+    matching = match(earlier, dict(zip(names, grouping.labels.tolist(), strict=True)), workspace_id="bench")
+    ids = {int(row): matching.ids.get(label) for row, label in zip(rows, grouping.labels.tolist(), strict=True)}
+    return Clustered(rows, ids, grouping.labels)
+
+
+def _same(before: Clustered, after: Clustered) -> float:
+    kept = before.ids.keys() & after.ids.keys()
+    return sum(before.ids[row] == after.ids[row] for row in kept) / len(kept)
+
+
+def _agreement(vectors: NDArray[np.float32], everything: NDArray[np.intp], chance: np.random.Generator) -> float:
+    """Of held-out rows, the share that is placed where the next full clustering of all puts them."""
+    out = chance.random(len(everything)) < _HELD_OUT
+    base = _cluster(vectors, everything[~out], None)
+    placed = _placed(vectors, base, everything[out])
+    full = _cluster(vectors, everything, base)
+    return sum(placed[row] == full.ids[row] for row in placed) / len(placed)
+
+
+def _placed(vectors: NDArray[np.float32], base: Clustered, rows: NDArray[np.intp]) -> dict[int, str | None]:
+    known = vectors[base.rows]
+    centres = centroids(known, base.labels)
+    bounds = calibrate(known, base.labels, centres)
+    clustered = base.labels != NOWHERE
+    votes = vote(*nearest_of(vectors[rows], known[clustered], base.labels[clustered]))
+    to_centre = np.einsum("ij,ij->i", vectors[rows], centres[np.maximum(votes.winner, 0)])
+    fits = near_enough(votes, to_centre, bounds) if bounds else np.zeros(len(rows), dtype=bool)
+    name = {int(label): base.ids[int(row)] for row, label in zip(base.rows, base.labels, strict=True)}
+    winners = zip(rows, votes.winner, fits, strict=True)
+    return {int(row): name[int(winner)] if fit else None for row, winner, fit in winners}
+
+
+def _sets() -> dict[str, list[str]]:
+    """Distinct texts by the name of their set; a set whose file is not there is left out."""
+    data = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    files = {
+        "banking77": ([data / "banking77" / "train.csv", data / "banking77" / "test.csv"], "text"),
+        "review sentences": ([data / "reviews" / "labelled_sentences.csv"], "content"),
+    }
+    found = {name: _column(paths, column) for name, (paths, column) in files.items() if paths[0].exists()}
+    return {**found, "sample workspace": _sample()}
+
+
+def _column(paths: list[Path], column: str) -> list[str]:
+    texts: dict[str, None] = {}
+    for path in paths:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            texts |= dict.fromkeys(words for row in csv.DictReader(file) if (words := (row[column] or "").strip()))
+    return list(texts)
+
+
+def _sample() -> list[str]:
+    """The sample's documents that are plain text, a line each: real words of many subjects in three languages."""
+    folder = Path(__file__).parents[1] / "examples"
+    lines = [
+        line.strip()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in {".md", ".txt"}
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    ]
+    return list(dict.fromkeys(line for line in lines if len(line) > 30))
