@@ -102,7 +102,7 @@ def _placed(vectors: NDArray[np.float32], base: Clustered, rows: NDArray[np.intp
     centres = centroids(known, base.labels)
     bounds = calibrate(known, base.labels, centres)
     clustered = base.labels != NOWHERE
-    votes = vote(*nearest_of(vectors[rows], known[clustered], base.labels[clustered]))
+    votes = vote(nearest_of(vectors[rows], known[clustered], base.labels[clustered], mutual=True))
     to_centre = np.einsum("ij,ij->i", vectors[rows], centres[np.maximum(votes.winner, 0)])
     fits = near_enough(votes, to_centre, bounds) if bounds else np.zeros(len(rows), dtype=bool)
     name = {int(label): base.ids[int(row)] for row, label in zip(base.rows, base.labels, strict=True)}

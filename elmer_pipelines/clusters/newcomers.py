@@ -15,7 +15,7 @@ import numpy as np
 from elmer_pipelines.clusters.identity import new_id
 from elmer_pipelines.clusters.levels import summed_up
 from elmer_pipelines.clusters.pins import honour
-from elmer_pipelines.clusters.placing import NOWHERE, VOTERS, Bounds, near_enough, nearest_of, vote
+from elmer_pipelines.clusters.placing import NOWHERE, VOTERS, Bounds, Near, near_enough, nearest_of, vote
 from elmer_pipelines.clusters.reclustering import pins_of
 from elmer_pipelines.clusters.summary import Member as Voice
 from elmer_pipelines.store import cluster_members as member_store
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.models.protocols import EmbeddingModel
     from elmer_pipelines.store.clusterings import Clustering
 
-_IN_MEMORY = 5_000  # members: up to here their vectors are read and compared exactly
+_IN_MEMORY = 20_000  # members: up to here their vectors are read, half a second, and compared exactly
 _MANY_SHARE = 0.02  # of the members: for more new signals than this one pass over all vectors is quicker than searching
 
 
@@ -48,12 +48,11 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class _Near:
-    """For each fresh text its nearest clustered texts: similarities and places, both (m, VOTERS)."""
+class _Around:
+    """For each fresh text its nearest clustered texts, `clusters` being places; a place's theme and need by number."""
 
-    similarities: NDArray[np.float32]
-    places: NDArray[np.int32]
-    names: list[tuple[str, str | None]]  # of each place: theme and need
+    near: Near
+    names: list[tuple[str, str | None]]
 
 
 def place_new(connection: Connection, workspace_id: str, embedder: EmbeddingModel, last: Clustering) -> Placed:
@@ -99,14 +98,15 @@ def _voted(
 ) -> list[Member]:
     """Each fresh signal in the cluster its neighbours vote for, or visibly in none with that one as the nearest."""
     hashes, vectors = embeddings.load(connection, workspace_id, embedder.model, [text_hash for _, text_hash in fresh])
-    near = _near(connection, workspace_id, embedder, hashes, vectors)
-    themes = sorted({theme for theme, _ in near.names})
+    around = _around(connection, workspace_id, embedder, hashes, vectors)
+    near, names = around.near, around.names
+    themes = sorted({theme for theme, _ in names})
     number = {theme: row for row, theme in enumerate(themes)}
-    theme_of = np.array([*(number[theme] for theme, _ in near.names), NOWHERE], dtype=np.int32)
-    clusters = theme_of[near.places]
-    votes = vote(near.similarities, clusters)
-    inside = np.where(clusters == votes.winner[:, None], near.places, np.int32(NOWHERE))
-    places = vote(near.similarities, inside).winner
+    theme_of = np.array([*(number[theme] for theme, _ in names), NOWHERE], dtype=np.int32)
+    clusters = theme_of[near.clusters]
+    votes = vote(near.within(clusters))
+    inside = np.where(clusters == votes.winner[:, None], near.clusters, np.int32(NOWHERE))
+    places = vote(near.within(inside)).winner
     centres = store.centres(connection, workspace_id, "theme", [themes[one] for one in set(votes.winner) - {NOWHERE}])
     to_centre = _to_winner(vectors, votes.winner, themes, centres)
     fits = near_enough(votes, to_centre, bounds) if bounds else np.zeros(len(hashes), dtype=bool)
@@ -115,7 +115,7 @@ def _voted(
     for signal_id, text_hash in fresh:
         row = row_of[text_hash]
         theme = themes[votes.winner[row]] if votes.winner[row] != NOWHERE else None
-        need = near.names[places[row]][1] if fits[row] else None
+        need = names[places[row]][1] if fits[row] else None
         similarity = None if theme is None else float(to_centre[row])
         own = theme if fits[row] else None
         found.append(Member(signal_id, own, theme, similarity, need, text_hash, "neighbours"))
@@ -138,13 +138,13 @@ def _to_winner(
     )
 
 
-def _near(
+def _around(
     connection: Connection,
     workspace_id: str,
     embedder: EmbeddingModel,
     hashes: Sequence[str],
     vectors: NDArray[np.float32],
-) -> _Near:
+) -> _Around:
     """By the model's index where few are new among many; else by comparing with every member."""
     members = member_store.count_clustered(connection, workspace_id)
     few = len(hashes) <= _MANY_SHARE * members
@@ -157,10 +157,10 @@ def _near(
     labels = np.array([number[places[one]] for one in known], dtype=np.int32)
     if not known:
         clustered = np.empty((0, vectors.shape[1]), dtype=np.float32)
-    return _Near(*nearest_of(vectors, clustered, labels), names)
+    return _Around(nearest_of(vectors, clustered, labels, mutual=True), names)
 
 
-def _searched(connection: Connection, workspace_id: str, embedder: EmbeddingModel, hashes: Sequence[str]) -> _Near:
+def _searched(connection: Connection, workspace_id: str, embedder: EmbeddingModel, hashes: Sequence[str]) -> _Around:
     rows = member_store.neighbours(connection, workspace_id, embedder.model, embedder.dimensions, hashes, VOTERS)
     names = sorted({(one.cluster_id, one.need_id) for one in rows}, key=lambda place: (place[0], place[1] or ""))
     number = {place: row for row, place in enumerate(names)}
@@ -173,7 +173,7 @@ def _searched(connection: Connection, workspace_id: str, embedder: EmbeddingMode
         similarities[row, filled[row]] = one.similarity
         places[row, filled[row]] = number[one.cluster_id, one.need_id]
         filled[row] += 1
-    return _Near(similarities, places, names)
+    return _Around(Near(similarities, places, np.zeros(places.shape, dtype=bool)), names)
 
 
 def _pinned(

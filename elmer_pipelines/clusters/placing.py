@@ -42,6 +42,20 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Near:
+    """The nearest members of clusters for each of m signals, all (m, k): similarities, clusters (NOWHERE: none), and
+    whether the member would have the signal among its own nearest (all False where that was not looked at)."""
+
+    similarities: NDArray[np.float32]
+    clusters: NDArray[np.int32]
+    mutual: NDArray[np.bool_]
+
+    def within(self, clusters: NDArray[np.int32]) -> Near:
+        """The same neighbours with other clusters, such as a coarser or a finer level's."""
+        return Near(self.similarities, clusters, self.mutual)
+
+
+@dataclass(frozen=True)
 class Votes:
     """For each of m signals: the cluster with the most votes (NOWHERE: none) and the nearest neighbour in it."""
 
@@ -49,13 +63,14 @@ class Votes:
     nearest: NDArray[np.float32]
 
 
-def vote(similarities: NDArray[np.float32], clusters: NDArray[np.int32]) -> Votes:
-    """Each of k neighbours votes for its cluster with the square of its similarity; both arrays are (m, k).
+def vote(near: Near) -> Votes:
+    """Each neighbour votes for its cluster with its similarity, twice where both are near to each other.
 
-    Neighbours that are in no cluster (NOWHERE), or at a similarity of 0 or less, do not vote. A tie goes to the cluster
-    of the nearest neighbour.
+    These are the weights of the graph a full clustering is made on. Neighbours in no cluster, or at a similarity of 0
+    or less, do not vote. A tie goes to the cluster of the nearest neighbour.
     """
-    weights = np.where(clusters != NOWHERE, np.clip(similarities, 0, None) ** 2, 0).astype(np.float64)
+    similarities, clusters = near.similarities, near.clusters
+    weights = np.where(clusters != NOWHERE, np.clip(similarities, 0, None) * (1 + near.mutual), 0).astype(np.float64)
     same = clusters[:, :, None] == clusters[:, None, :]
     totals = np.einsum("mij,mj->mi", same, weights) * (weights > 0)
     best = np.argmax(totals + 1e-9 * similarities, axis=1)
@@ -79,8 +94,7 @@ def calibrate(vectors: NDArray[np.float32], labels: NDArray[np.int32], centres: 
     chance = np.random.default_rng(_SEED)
     sample = np.sort(chance.choice(members, min(_SAMPLE, len(members)), replace=False))
     clustered = vectors[members]
-    found = nearest_of(vectors[sample], clustered, labels[members], np.searchsorted(members, sample))
-    votes = vote(*found)
+    votes = vote(nearest_of(vectors[sample], clustered, labels[members], own=np.searchsorted(members, sample)))
     own = labels[sample]
     right = votes.winner == own
     to_centre = np.einsum("ij,ij->i", vectors[sample], centres[own])
@@ -96,16 +110,18 @@ def nearest_of(
     vectors: NDArray[np.float32],
     clustered: NDArray[np.float32],
     labels: NDArray[np.int32],
+    *,
     own: NDArray[np.intp] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """The similarities and clusters of each vector's VOTERS nearest among `clustered`; both (m, k), exact, by blocks.
+    mutual: bool = False,
+) -> Near:
+    """Each vector's VOTERS nearest among `clustered`, exact, by blocks; with `mutual` whether it is near to them too.
 
     `own` are the rows of `clustered` that the vectors themselves are, to be left out. Rows short of neighbours are
     filled up with NOWHERE at a similarity of 0.
     """
     k = min(VOTERS, len(clustered))
     similarities = np.zeros((len(vectors), VOTERS), dtype=np.float32)
-    clusters = np.full((len(vectors), VOTERS), NOWHERE, dtype=np.int32)
+    rows = np.full((len(vectors), VOTERS), NOWHERE, dtype=np.intp)
     for start, stop in _blocks(len(vectors)):
         near = vectors[start:stop] @ clustered.T
         if own is not None:
@@ -113,8 +129,21 @@ def nearest_of(
         if k:
             chosen = np.argpartition(-near, k - 1, axis=1)[:, :k]
             similarities[start:stop, :k] = np.take_along_axis(near, chosen, axis=1)
-            clusters[start:stop, :k] = labels[chosen]
-    return similarities, clusters
+            rows[start:stop, :k] = chosen
+    clusters = np.append(labels, np.int32(NOWHERE))[rows]
+    reach = _reach(clustered, np.unique(rows[rows != NOWHERE]), k) if mutual else np.full(len(clustered), np.inf)
+    return Near(similarities, clusters, similarities >= np.append(reach, np.inf)[rows])
+
+
+def _reach(clustered: NDArray[np.float32], rows: NDArray[np.intp], k: int) -> NDArray[np.float64]:
+    """The similarity of each of these rows to its k-th nearest; infinite for the others."""
+    reach = np.full(len(clustered), np.inf)
+    for start, stop in _blocks(len(rows)):
+        asked = rows[start:stop]
+        near = clustered[asked] @ clustered.T
+        near[np.arange(len(asked)), asked] = -1.0
+        reach[asked] = np.partition(near, len(clustered) - k, axis=1)[:, len(clustered) - k]
+    return reach
 
 
 def _blocks(count: int) -> Iterator[tuple[int, int]]:

@@ -9,35 +9,46 @@ from corpus import Corpus
 from elmer_pipelines.clusters import newcomers
 from elmer_pipelines.clusters.clustering import ask_nightly, cluster_signals, standing
 from elmer_pipelines.clusters.drift import Since, decide, due_tonight
-from elmer_pipelines.clusters.placing import NOWHERE, Bounds, calibrate, near_enough, nearest_of, vote
+from elmer_pipelines.clusters.placing import NOWHERE, Bounds, Near, calibrate, near_enough, nearest_of, vote
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusterings
 from elmer_pipelines.store.database import Database
 
 
-def votes(*neighbours: tuple[float, int]) -> tuple[np.ndarray, np.ndarray]:
+def near(*neighbours: tuple[float, int], mutual: tuple[bool, ...] = ()) -> Near:
     similarities, clusters = zip(*neighbours, strict=True)
-    return np.array([similarities], dtype=np.float32), np.array([clusters], dtype=np.int32)
+    both = mutual or (False,) * len(neighbours)
+    return Near(np.array([similarities], dtype=np.float32), np.array([clusters], dtype=np.int32), np.array([both]))
 
 
-def test_neighbours_vote_with_the_square_of_their_similarity() -> None:
-    found = vote(*votes((0.9, 0), (0.6, 1), (0.6, 1)))
+def test_neighbours_vote_with_their_similarity_and_twice_where_both_are_near() -> None:
+    found = vote(near((0.9, 0), (0.4, 1), (0.4, 1)))
     assert (found.winner[0], found.nearest[0]) == (0, np.float32(0.9))
-    assert vote(*votes((0.9, 0), (0.7, 1), (0.7, 1))).winner[0] == 1
+    assert vote(near((0.9, 0), (0.5, 1), (0.5, 1))).winner[0] == 1
+    assert vote(near((0.9, 0), (0.5, 1), (0.5, 1), mutual=(True, False, False))).winner[0] == 0
 
 
 def test_neighbours_in_no_cluster_do_not_vote() -> None:
-    assert vote(*votes((0.9, NOWHERE), (0.4, 2))).winner[0] == 2
-    assert vote(*votes((0.9, NOWHERE), (-0.1, 2))).winner[0] == NOWHERE
+    assert vote(near((0.9, NOWHERE), (0.4, 2))).winner[0] == 2
+    assert vote(near((0.9, NOWHERE), (-0.1, 2))).winner[0] == NOWHERE
 
 
 def test_the_nearest_decides_a_tie() -> None:
-    assert vote(*votes((0.5, 3), (0.5, 1))).winner[0] in (1, 3)
-    assert vote(*votes((0.6, 3), (0.3, 1), (0.3, 1), (0.3, 1), (0.3, 1))).winner[0] == 3
+    assert vote(near((0.5, 1), (0.25, 3), (0.25, 3))).winner[0] == 1
+
+
+def test_a_neighbour_is_mutual_where_it_would_have_the_signal_among_its_own_nearest() -> None:
+    angles = np.linspace(0, 0.5, 40)
+    clustered = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    far = np.array([[np.cos(1.0), np.sin(1.0)]], dtype=np.float32)
+    labels = np.zeros(40, dtype=np.int32)
+    assert not nearest_of(far, clustered, labels, mutual=True).mutual.any()
+    assert nearest_of(clustered[20:21] * 1.0, clustered, labels, mutual=True).mutual.any()
+    assert not nearest_of(clustered[20:21], clustered, labels).mutual.any()
 
 
 def test_only_what_is_near_to_a_member_and_to_the_centre_is_taken() -> None:
-    found = vote(*votes((0.6, 0)))
+    found = vote(near((0.6, 0)))
     for bounds, fits in ((Bounds(0.5, 0.5), True), (Bounds(0.7, 0.5), False), (Bounds(0.5, 0.9), False)):
         assert near_enough(found, np.array([0.8], dtype=np.float32), bounds)[0] == fits
 
@@ -51,7 +62,7 @@ def test_a_clustering_gives_bounds_that_its_own_members_keep() -> None:
     bounds = calibrate(vectors, labels, centres)
     assert bounds is not None
     assert bounds.agreement > 0.95
-    kept = vote(*nearest_of(vectors, vectors, labels, np.arange(120)))
+    kept = vote(nearest_of(vectors, vectors, labels, own=np.arange(120)))
     assert near_enough(kept, np.einsum("ij,ij->i", vectors, centres[labels]), bounds).mean() > 0.95
     assert calibrate(vectors, np.full(120, NOWHERE, dtype=np.int32), centres) is None
 
@@ -121,7 +132,7 @@ def test_new_signals_are_placed_and_the_rest_is_left_alone(large: Corpus) -> Non
     before = large.run("SELECT * FROM elmer.cluster_members ORDER BY signal_id")
     others = large.run("SELECT id, size, updated_at FROM elmer.clusters ORDER BY id")
     home, events = topic_clusters(large, 3), large.events()
-    added = large.add(3, 5)
+    added = large.add(3, 5, spread=0.05)
     stray = large.add(12)
     result = step(large)
     assert (result.counts["placed"], result.counts["placed_nowhere"]) == (5, 1)
