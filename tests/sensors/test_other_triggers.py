@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
+from corpus import Corpus, TopicEmbedder
 from installations import a_run
 
+from elmer_pipelines.clusters.clustering import cluster_signals
 from elmer_pipelines.definitions import register_workspaces
+from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 from elmer_pipelines.notifications import notifications
 from elmer_pipelines.resources import ElmerResource
-from elmer_pipelines.store import workspaces
+from elmer_pipelines.store import clusterings, workspaces
 from elmer_pipelines.store.run_locks import living
 from sensors import abandoned_runs as watch
 from sensors.nightly import nightly
 from sensors.run_failures import run_failures
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from elmer_pipelines.settings import Settings
     from elmer_pipelines.store.database import Database
 
@@ -49,6 +54,29 @@ def test_each_workspace_has_one_run_a_night(
         ("acme", "acme:2026-11-23"), ("beta", "beta:2026-11-23"),
     ]  # fmt: skip
     assert nightly.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_night_asks_for_a_clustering_where_enough_has_changed(
+    instance: dg.DagsterInstance, database: Database, installation: Settings, tmp_path: Path
+) -> None:
+    corpus = Corpus(database, "acme", root=str(tmp_path / "acme"))
+    corpus.embedder = TopicEmbedder(LocalEmbeddings().model)
+    corpus.add(0, 8)
+    cluster_signals(database, "acme", corpus.embedder)
+
+    def asked() -> int:
+        with dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=datetime(2026, 11, 23, 2, 30, tzinfo=UTC),
+            resources={"elmer": ElmerResource()},
+        ) as context:
+            nightly(context)
+        with database.begin() as connection:
+            return clusterings.last_request(connection, "acme")[0]
+
+    assert asked() == 0
+    corpus.add(0)
+    assert asked() > 0
 
 
 def test_a_failed_run_becomes_a_notification(instance: dg.DagsterInstance, installation: Settings) -> None:
