@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.clusters import reclustering
 from elmer_pipelines.clusters.clustering import standing
-from elmer_pipelines.clusters.levels import LEVELS
+from elmer_pipelines.clusters.tiers import LEVELS
 from elmer_pipelines.errors import NotFoundError
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import signals

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elmer_pipelines.clusters.identity import new_id
-from elmer_pipelines.clusters.levels import summed_up
 from elmer_pipelines.clusters.pins import honour
 from elmer_pipelines.clusters.placing import NOWHERE, VOTERS, Bounds, Near, near_enough, nearest_of, vote
 from elmer_pipelines.clusters.reclustering import pins_of
 from elmer_pipelines.clusters.summary import Member as Voice
+from elmer_pipelines.clusters.tiers import summed_up
 from elmer_pipelines.store import cluster_members as member_store
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import embeddings

@@ -14,9 +14,9 @@ import numpy as np
 
 from elmer_pipelines.clusters.grouping import UNCLUSTERED, Grouping, centroids, group, place
 from elmer_pipelines.clusters.identity import ClusterEvent, Matching, match
-from elmer_pipelines.clusters.levels import LEVELS, Levels, cluster_rows
 from elmer_pipelines.clusters.pins import Pin, honour
 from elmer_pipelines.clusters.placing import Bounds, calibrate
+from elmer_pipelines.clusters.tiers import LEVELS, Levels, cluster_rows
 from elmer_pipelines.store import cluster_members as member_store
 from elmer_pipelines.store import clusterings, embeddings, signals
 from elmer_pipelines.store import clusters as store
