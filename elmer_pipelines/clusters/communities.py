@@ -1,4 +1,7 @@
-"""Leiden communities of a weighted graph, from scratch or from an earlier partition. Which resolution is `levels.py`."""
+"""Leiden communities of a weighted graph, from scratch or from an earlier partition.
+
+Which resolution to take is `levels.py`.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +50,8 @@ def communities_from(
     begun[alone] = start.max(initial=0) + 1 + np.arange(np.count_nonzero(alone))
     rows, columns = graph.tocoo().coords
     upper = rows < columns
-    edges = zip(
-        map(str, rows[upper].tolist()), map(str, columns[upper].tolist()), graph.data[upper].tolist(), strict=True
-    )
+    ends = (map(str, end[upper].tolist()) for end in (rows, columns))
+    edges = zip(*ends, graph.data[upper].tolist(), strict=True)
     connected = np.flatnonzero(np.diff(graph.indptr))
     numbers = np.unique(begun[connected], return_inverse=True)[1]
     _, found = graspologic_native.leiden(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,9 +52,12 @@ def needs_of(
     needs = np.full(len(themes), -1, dtype=np.int64)
     order = np.argsort(themes, kind="stable")
     starts = np.searchsorted(themes[order], np.arange(int(themes.max(initial=-1)) + 2))
-    for first, end in zip(starts[:-1], starts[1:], strict=True):
+    known = 0
+    for first, end in pairwise(starts):
         members = order[first:end]
-        needs[members] = int(needs.max(initial=-1)) + 1 + _divided(vectors[members], finer[members])
+        parts = _divided(vectors[members], finer[members])
+        needs[members] = known + parts
+        known += int(parts.max(initial=-1)) + 1
     return needs.astype(np.int32)
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 RESOLUTIONS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-NEAR_OPTIMAL = 0.02  # of the score, which runs from -1.5 to 2: so much the level of last time may be worse and stay
+SILHOUETTE_WEIGHT = 1.25  # anything from 1 to 1.5 serves as well, see docs/decisions/0008-level-of-detail.md
+NEAR_OPTIMAL = 0.02  # of the score: so much the level of last time may be worse and stay
 WARM_UP_TO = 200_000  # nodes; a start partition has to be handed over as text, 1 GB for these
 _MANY = 50_000
 _SILHOUETTE_CELLS = 4_000_000
@@ -90,8 +91,8 @@ def _level(graph: csr_array, vectors: NDArray[np.float32], resolution: float) ->
 
 
 def _final(graph: csr_array, vectors: NDArray[np.float32], level: Level, labels: NDArray[np.int32]) -> Level:
-    # Rounded, so that a last bit that differs between machines decides nothing.
-    return Level(level.resolution, labels, round(modularity(graph, labels) + silhouette(vectors, labels), 4))
+    score = modularity(graph, labels) + SILHOUETTE_WEIGHT * silhouette(vectors, labels)
+    return Level(level.resolution, labels, round(score, 4))  # a last bit that differs between machines decides nothing
 
 
 def _last(count: int) -> int:
