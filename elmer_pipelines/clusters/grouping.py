@@ -1,6 +1,7 @@
-"""Groups of signals about the same need: a neighbour graph and Leiden communities in it.
+"""Groups of signals about the same need: a neighbour graph and Leiden communities in it, in three nested layers.
 
-Knows vectors and keys only. Which group is which durable cluster is `identity.py`; names are `themes.py`.
+Knows vectors and keys only. How fine themes are is `levels.py`, what holds and divides them `hierarchy.py`; which group
+is which durable cluster is `identity.py`; names are `themes.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elmer_pipelines.clusters.hierarchy import areas_of, needs_of
+from elmer_pipelines.clusters.lattice import as_similarity, centred, on_lattice
+from elmer_pipelines.clusters.levels import group_sums, pick
 from elmer_pipelines.clusters.neighbours import nearest
 
 if TYPE_CHECKING:
@@ -21,40 +25,54 @@ UNCLUSTERED = -1
 MAX_NEIGHBOURS = 15
 MIN_NEIGHBOURS = 5
 MIN_MEMBERS = 2
-RESOLUTION = 3.0
-FULL_RESOLUTION_AT = 300  # signals
-UNIT_RESOLUTION_AT = 30
 STRAY_SHARE = 0.75  # of the bound for neighbours; on banking77 it leaves ARI as it is, AMI falls by .002 to .005
-_SEED = 20_261_123
-_ITERATIONS = 2
-_TRIALS = 4  # the best of four by modularity: less luck, so less change from run to run
+CENTRED_FROM = 100  # signals: with so many half of what all share is taken out, with many more nearly all of it
 _CHANCE_PAIRS = 20_000
+_ROWS = 8_192
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """One clustering of n signals; rows are in the order they were given.
+    """One clustering of n signals in three nested layers; rows are in the order they were given.
 
-    `labels`: the group of each signal, 0 the largest, UNCLUSTERED for none. `nearest`: the same, and for an unclustered
-    signal the group closest to it (UNCLUSTERED when there is no group at all). `similarity`: cosine between the signal
-    and the centroid of the group in `nearest`, NaN where there is none.
+    `labels`: the theme of each signal (the default layer), 0 the largest, UNCLUSTERED for none. `nearest`: the same,
+    and for an unclustered signal the theme closest to it (UNCLUSTERED when there is none at all). `similarity`: cosine
+    between the signal and the centroid of the theme in `nearest`, NaN where there is none. `needs`: the leaf of each
+    signal; each need lies inside one theme, and a theme that does not divide is one need. `areas`: the area of each
+    theme (number of themes,), from 0; it may have one theme only.
     """
 
     labels: NDArray[np.int32]
     nearest: NDArray[np.int32]
     similarity: NDArray[np.float32]
+    needs: NDArray[np.int32]
+    areas: NDArray[np.int32]
 
     @property
     def size(self) -> int:
-        """How many groups there are."""
+        """How many themes there are."""
         return int(self.labels.max(initial=UNCLUSTERED)) + 1
 
+    def area_of_each(self) -> NDArray[np.int32]:
+        """The area of each signal (n,), UNCLUSTERED for none."""
+        if not self.size:
+            return self.labels.copy()
+        return np.where(self.labels >= 0, self.areas[self.labels], np.int32(UNCLUSTERED))
 
-def group(vectors: NDArray[np.float32], keys: list[str], *, unrelated: float) -> Grouping:
+
+def group(
+    vectors: NDArray[np.float32],
+    keys: list[str],
+    *,
+    unrelated: float,
+    previous: NDArray[np.int32] | None = None,
+) -> Grouping:
     """Group n unit vectors (n, d); the same signals give the same groups whatever their order.
 
     `keys` name the rows (signal ids). `unrelated` is the embedding model's `scale.unrelated`: a signal that is not
-    that near to any other, or not at least three quarters of that to the centroid of its group, is left unclustered.
+    that near to any other, or not at least three quarters of that to the centroid of its theme, is left unclustered.
+    `previous` (n,) is the theme each had last time, negative for none or new: themes then start from there and keep
+    their level of detail while that is about as good as any; the result depends on it too.
     Raises ValueError when keys are not unique or not as many as the rows.
     """
     if len(keys) != len(vectors) or len(set(keys)) != len(keys):
@@ -62,30 +80,44 @@ def group(vectors: NDArray[np.float32], keys: list[str], *, unrelated: float) ->
     order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
     ordered = np.ascontiguousarray(vectors[order], dtype=np.float32)
     bound = near_enough(ordered, unrelated)
-    labels = _numbered_by_size(_communities(neighbour_graph(ordered, bound)))
+    around = centred(ordered, len(keys) / (len(keys) + CENTRED_FROM))
+    graph = neighbour_graph(ordered, around, bound)
+    labels, resolution = _themes(graph, around, None if previous is None else previous[order])
     labels = _without_strays(ordered, labels, STRAY_SHARE * bound)
+    needs = needs_of(graph, around, labels, resolution)
     closest, similarity = place(ordered, labels, centroids(ordered, labels))
     back = np.argsort(order)
-    return Grouping(labels[back], closest[back], similarity[back])
+    return Grouping(labels[back], closest[back], similarity[back], needs[back], areas_of(graph, labels))
 
 
-def neighbour_graph(vectors: NDArray[np.float32], bound: float) -> csr_array:
+def neighbour_graph(vectors: NDArray[np.float32], around: NDArray[np.float32], bound: float) -> csr_array:
     """Symmetric graph of signals at least `bound` near; an edge weighs their similarity, twice that if both chose it.
 
-    Each row looks at k = sqrt(n) others, at least 5 and at most 15: a small set would otherwise be one dense lump.
+    Neighbours and weights are by the centred vectors `around`, nearness by the vectors themselves. Each row looks at
+    k = sqrt(n) others, at least 5 and at most 15: a small set would otherwise be one dense lump.
     """
     from scipy.sparse import csr_array
 
     count = len(vectors)
     k = min(MAX_NEIGHBOURS, max(MIN_NEIGHBOURS, round(math.sqrt(count))))
-    indices, similarities = nearest(vectors, k)
-    rows = np.repeat(np.arange(count), indices.shape[1])
-    near = similarities.ravel() >= max(bound, 1e-3)
-    weights = similarities.ravel()[near].astype(np.float64)
-    directed = csr_array((weights, (rows[near], indices.ravel()[near])), shape=(count, count))
+    indices, weights = nearest(around, k)
+    near = _similarities(vectors, indices) >= max(bound, 1e-3)
+    rows = np.repeat(np.arange(count, dtype=np.int32), indices.shape[1])[near.ravel()]
+    chosen = np.maximum(weights[near], 1e-3).astype(np.float64)
+    directed = csr_array((chosen, (rows, indices[near])), shape=(count, count))
     graph = csr_array(directed + directed.T)
     graph.sort_indices()
     return graph
+
+
+def _similarities(vectors: NDArray[np.float32], indices: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The cosine between each row and those its indices name."""
+    steps = on_lattice(vectors)
+    found = np.empty(indices.shape, dtype=np.float32)
+    for start in range(0, len(indices), _ROWS):
+        block = slice(start, start + _ROWS)
+        found[block] = np.einsum("id,ikd->ik", steps[block], steps[indices[block]])
+    return as_similarity(found)
 
 
 def near_enough(vectors: NDArray[np.float32], unrelated: float) -> float:
@@ -102,25 +134,11 @@ def near_enough(vectors: NDArray[np.float32], unrelated: float) -> float:
     return min(unrelated, float(pairs.mean() + 2 * pairs.std()))
 
 
-def resolution(count: int) -> float:
-    """Leiden's resolution for so many signals: 1 up to 30, 3 from 300, in between rising with the logarithm.
-
-    Modularity has a sense of scale of its own, so that one value serves from hundreds to tens of thousands. Read off
-    samples of banking77: from 250 to 13,083 texts in 12 to 77 intents, 3 had the best mean adjusted Rand index among
-    1, 2, 3, 5 and 8 (about 13 groups among 250 texts, 30 among 1,000, 100 among 13,000); 10 to 60 texts wanted 1, and
-    100 to 150 wanted 1.5 to 2.
-    """
-    steps = math.log(max(count, 1) / UNIT_RESOLUTION_AT) / math.log(FULL_RESOLUTION_AT / UNIT_RESOLUTION_AT)
-    return 1.0 + (RESOLUTION - 1.0) * min(1.0, max(0.0, steps))
-
-
 def centroids(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
     """The mean direction of each group: (number of groups, d), of length 1 (zeros if its members cancel out)."""
-    sums = np.zeros((int(labels.max(initial=UNCLUSTERED)) + 1, vectors.shape[1]), dtype=np.float64)
-    clustered = labels != UNCLUSTERED
-    np.add.at(sums, labels[clustered], vectors[clustered].astype(np.float64))
+    sums = group_sums(vectors, labels)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    directions: NDArray[np.float32] = (sums / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    directions: NDArray[np.float32] = (sums / np.where(lengths > 1e-9, lengths, 1.0)).astype(np.float32)
     return directions
 
 
@@ -136,28 +154,20 @@ def place(
     return closest, np.einsum("ij,ij->i", vectors, centres[closest]).astype(np.float32)
 
 
-def _communities(graph: csr_array) -> NDArray[np.int32]:
-    """Leiden communities by modularity; a node without an edge is UNCLUSTERED."""
-    import graspologic_native
-
+def _themes(
+    graph: csr_array, around: NDArray[np.float32], previous: NDArray[np.int32] | None
+) -> tuple[NDArray[np.int32], float]:
+    """The theme of each signal that has an edge, numbered by size, and the resolution they were found at."""
     connected = np.flatnonzero(np.diff(graph.indptr))
     labels = np.full(graph.shape[0], UNCLUSTERED, dtype=np.int32)
     if not len(connected):
-        return labels
-    inner = graph[connected][:, connected].tocsr()
+        return labels, 1.0
+    whole = len(connected) == graph.shape[0]
+    inner = graph if whole else graph[connected][:, connected].tocsr()
     inner.sort_indices()
-    _, found = graspologic_native.leiden_csr(
-        inner.indptr.astype(np.int64),
-        inner.indices.astype(np.int32),
-        inner.data.astype(np.float64),
-        len(connected),
-        resolution=resolution(len(connected)),
-        iterations=_ITERATIONS,
-        seed=_SEED,
-        trials=_TRIALS,
-    )
-    labels[connected[list(found.keys())]] = list(found.values())
-    return labels
+    level = pick(inner, around if whole else around[connected], None if previous is None else previous[connected])
+    labels[connected] = level.labels
+    return _numbered_by_size(labels), level.resolution
 
 
 def _without_strays(vectors: NDArray[np.float32], labels: NDArray[np.int32], bound: float) -> NDArray[np.int32]:
@@ -171,5 +181,6 @@ def _numbered_by_size(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     found, first, counts = np.unique(labels, return_index=True, return_counts=True)
     keep = (found != UNCLUSTERED) & (counts >= MIN_MEMBERS)
     ranked = found[keep][np.lexsort((first[keep], -counts[keep]))]
-    number = {int(label): place for place, label in enumerate(ranked)}
-    return np.array([number.get(int(label), UNCLUSTERED) for label in labels], dtype=np.int32)
+    number = np.full(len(found), UNCLUSTERED, dtype=np.int32)
+    number[np.searchsorted(found, ranked)] = np.arange(len(ranked))
+    return number[np.searchsorted(found, labels)]

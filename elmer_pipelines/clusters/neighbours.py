@@ -1,4 +1,7 @@
-"""The nearest neighbours of each vector, exactly, in bounded memory. What is done with them is `grouping.py`."""
+"""The nearest neighbours of each vector: exactly up to a size, above it nearly so, always in bounded memory.
+
+The search above that size is `approximate.py`; what is done with neighbours is `grouping.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,56 +9,79 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elmer_pipelines.clusters.lattice import as_similarity, on_lattice
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+EXACT_UP_TO = 30_000  # rows; two cores take about 8 s for these, and four times as long for twice as many
 BLOCK_CELLS = 8_000_000  # similarities held at once: 32 MB, and 64 MB of their indices
-_DECIMALS = 5  # BLAS differs in the last bits with a row's place in a block; ties must not
 _MARGIN = 8
+_SEED = 20_261_123
 
 
-def nearest(vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def nearest(
+    vectors: NDArray[np.float32], k: int, *, exact_up_to: int = EXACT_UP_TO
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The k most similar other rows of each row, by cosine: (indices int32, similarities float32).
 
     `vectors` (n, d) are unit vectors. Both results have the shape (n, min(k, n - 1)), the most similar first; equal
-    similarities (to five decimals) come in the order of the rows. Raises ValueError when k is less than 1.
+    similarities come in the order of the rows. Up to `exact_up_to` rows the result is that of comparing all with all.
+    Raises ValueError when k is less than 1.
     """
     if k < 1:
         raise ValueError(f"k is {k}; ask for at least one neighbour.")
-    count = len(vectors)
-    k = max(0, min(k, count - 1))
-    indices = np.empty((count, k), dtype=np.int32)
-    similarities = np.empty((count, k), dtype=np.float32)
-    if k == 0:
-        return indices, similarities
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    for start, stop in row_blocks(count):
-        block = vectors[start:stop] @ vectors.T
-        block[np.arange(stop - start), np.arange(start, stop)] = -np.inf
-        indices[start:stop], similarities[start:stop] = _top(block, k)
-    return indices, similarities
+    steps = on_lattice(vectors)
+    if len(steps) <= exact_up_to:
+        return _exact(steps, np.arange(len(steps)), k)
+    from elmer_pipelines.clusters.approximate import nearest_in_cells
+
+    return nearest_in_cells(steps, k)
 
 
-def row_blocks(count: int) -> list[tuple[int, int]]:
-    """Ranges of rows whose similarities to all `count` rows fit into one block."""
-    step = max(1, BLOCK_CELLS // max(count, 1))
+def recall(vectors: NDArray[np.float32], found: NDArray[np.int32], *, sample: int = 500) -> float:
+    """The share of the true neighbours of `sample` rows that were found; 1 when nothing could be missed."""
+    if not found.size:
+        return 1.0
+    steps = on_lattice(vectors)
+    rows = np.sort(np.random.default_rng(_SEED).permutation(len(steps))[:sample])
+    true, _ = _exact(steps, rows, found.shape[1])
+    hits = [len(np.intersect1d(ours, theirs)) for ours, theirs in zip(found[rows], true, strict=True)]
+    return float(np.sum(hits) / true.size)
+
+
+def row_blocks(count: int, against: int | None = None) -> list[tuple[int, int]]:
+    """Ranges of `count` rows whose similarities to `against` rows (default: as many) fit into one block."""
+    step = max(1, BLOCK_CELLS // max(count if against is None else against, 1))
     return [(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def _top(block: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _exact(steps: NDArray[np.float32], rows: NDArray[np.intp], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The true neighbours of the chosen rows among all."""
+    k = max(0, min(k, len(steps) - 1))
+    indices = np.empty((len(rows), k), dtype=np.int32)
+    products = np.empty((len(rows), k), dtype=np.float32)
+    for start, stop in row_blocks(len(rows), len(steps)) if k else []:
+        block = steps[rows[start:stop]] @ steps.T
+        block[np.arange(stop - start), rows[start:stop]] = -np.inf
+        indices[start:stop], products[start:stop] = top(block, k)
+    return indices, as_similarity(products) if k else products
+
+
+def top(block: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Columns and values of the k largest in each row, largest first, ties in the order of the columns."""
     width = min(k + _MARGIN, block.shape[1])
-    candidates = np.argpartition(-block, width - 1, axis=1)[:, :width]
-    values = np.round(np.take_along_axis(block, candidates, axis=1), _DECIMALS)
+    candidates = np.argpartition(block, block.shape[1] - width, axis=1)[:, -width:]
+    values = np.take_along_axis(block, candidates, axis=1)
     order = np.lexsort((candidates, -values), axis=1)
     candidates = np.take_along_axis(candidates, order, axis=1)
     values = np.take_along_axis(values, order, axis=1)
     for row in np.flatnonzero(values[:, k - 1] <= values[:, -1]):
         candidates[row, :k] = _tied_top(block[row], k, values[row, k - 1])
-    return candidates[:, :k].astype(np.int32), np.clip(values[:, :k], -1.0, 1.0)
+    return candidates[:, :k].astype(np.int32), values[:, :k]
 
 
 def _tied_top(row: NDArray[np.float32], k: int, bound: np.float32) -> NDArray[np.intp]:
     """More rows share the last similarity than were looked at (identical texts): the first of them count."""
-    rounded = np.round(row, _DECIMALS)
-    found = np.flatnonzero(rounded >= bound)
-    return found[np.lexsort((found, -rounded[found]))][:k]
+    found = np.flatnonzero(row >= bound)
+    return found[np.lexsort((found, -row[found]))][:k]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,13 +100,12 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
 def regroup(
     vectors: NDArray[np.float32], keys: list[str], unrelated: float, previous: Sequence[str | None]
 ) -> Grouping:
-    """Group the rows, starting from the clusters they were in (None: in none) where grouping can."""
-    if "previous" not in signature(group).parameters:
-        return group(vectors, keys, unrelated=unrelated)
+    """Group the rows, starting from the clusters they were in (None: in none): what need not move stays."""
     number = {name: place for place, name in enumerate(sorted({one for one in previous if one is not None}))}
-    numbers = np.array([UNCLUSTERED if one is None else number[one] for one in previous], dtype=np.int32)
-    options: dict[str, Any] = {"previous": numbers if number else None}
-    return group(vectors, keys, unrelated=unrelated, **options)
+    if not number:
+        return group(vectors, keys, unrelated=unrelated)
+    start = np.array([UNCLUSTERED if one is None else number[one] for one in previous], dtype=np.int32)
+    return group(vectors, keys, unrelated=unrelated, previous=start)
 
 
 def with_vectors(

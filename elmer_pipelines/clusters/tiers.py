@@ -39,10 +39,8 @@ class Levels:
 
     @classmethod
     def of(cls, grouping: Grouping) -> Levels:
-        """The levels of a grouping; one that knows a single level has a need and an area for every theme."""
-        leaves = getattr(grouping, "needs", grouping.labels)
-        areas = getattr(grouping, "areas", np.arange(grouping.size, dtype=np.int32))
-        return cls(grouping.labels, leaves, dict(enumerate(areas.tolist())))
+        """The levels of a grouping."""
+        return cls(grouping.labels, grouping.needs, dict(enumerate(grouping.areas.tolist())))
 
     def labels(self, level: Level) -> Labels:
         """The group of each row at a level, UNCLUSTERED where it has none of its own there."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 INDEXABLE_DIMENSIONS = 4_000  # pgvector's limit for an HNSW index on halfvec
+_CHUNK = 4_096  # rows
 
 
 def missing(connection: Connection, workspace_id: str, model: str, hashes: Sequence[str]) -> list[str]:
@@ -96,27 +97,39 @@ def load(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """The hashes that have a vector of this model, in the order given and each once, and the vectors.
 
-    Shape (found, dimensions), float32, rows of unit length (renormalised after half precision).
+    Shape (found, dimensions), float32, rows of unit length (renormalised after half precision). The rows are streamed
+    into one matrix: beside it and the hashes only a chunk is held.
     """
-    from pgvector.psycopg import register_vector
-
     wanted = list(dict.fromkeys(hashes))
-    raw = _psycopg(connection)
-    register_vector(raw)
-    found: dict[str, NDArray[np.float32]] = {}
-    with raw.cursor(binary=True) as cursor:
+    matrix = np.empty((0, 0), np.float32)
+    having = np.zeros(len(wanted), dtype=np.bool_)
+    # halfvec_send: two bytes each for the dimensions and for nothing, then the numbers, all most significant first.
+    with _psycopg(connection).cursor(name="vectors", binary=True) as cursor:
         cursor.execute(
-            "SELECT text_hash, embedding FROM elmer.embeddings "
-            "WHERE workspace_id = %s AND model = %s AND text_hash = ANY(%s)",
-            (workspace_id, model, wanted),
+            "SELECT w.position, halfvec_send(e.embedding) FROM unnest(%s::text[]) WITH ORDINALITY AS w (hash, position)"
+            " JOIN elmer.embeddings e ON e.text_hash = w.hash WHERE e.workspace_id = %s AND e.model = %s",
+            (wanted, workspace_id, model),
         )
-        for text_hash, vector in cursor:
-            found[text_hash] = vector.to_numpy().astype(np.float32)
-    order = [one for one in wanted if one in found]
-    if not order:
-        return [], np.empty((0, 0), np.float32)
-    matrix = np.vstack([found[one] for one in order])
-    return order, matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+        while rows := cursor.fetchmany(_CHUNK):
+            raw = np.frombuffer(b"".join(sent for _, sent in rows), dtype=np.uint8).reshape(len(rows), -1)
+            vectors = np.ascontiguousarray(raw[:, 4:]).view(">f2").astype(np.float32)
+            if not matrix.size:
+                matrix = np.empty((len(wanted), vectors.shape[1]), np.float32)
+            places = np.array([position for position, _ in rows]) - 1
+            matrix[places] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+            having[places] = True
+    return [one for one, has in zip(wanted, having.tolist(), strict=True) if has], _closed_up(matrix, having)
+
+
+def _closed_up(matrix: NDArray[np.float32], having: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The rows there are, moved up within the matrix where some are missing."""
+    places = np.flatnonzero(having)
+    if len(places) == len(matrix):
+        return matrix
+    for start in range(0, len(places), _CHUNK):
+        chosen = places[start : start + _CHUNK]
+        matrix[start : start + len(chosen)] = matrix[chosen]
+    return matrix[: len(places)]
 
 
 def _psycopg(connection: Connection) -> PsycopgConnection:

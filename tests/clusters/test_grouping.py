@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from elmer_pipelines.clusters.grouping import UNCLUSTERED, Grouping, centroids, group, resolution
+from elmer_pipelines.clusters.grouping import UNCLUSTERED, Grouping, centroids, group
 
 DIMENSIONS = 64
 
@@ -88,12 +88,6 @@ def test_keys_must_name_rows() -> None:
         group(vectors, ["a", "b", "b"], unrelated=0.4)
     with pytest.raises(ValueError, match="own key"):
         group(vectors, ["a", "b"], unrelated=0.4)
-
-
-def test_resolution_rises_from_small_to_large_and_stays() -> None:
-    assert resolution(0) == resolution(5) == resolution(30) == 1.0
-    assert 1.0 < resolution(100) < resolution(200) < 3.0
-    assert resolution(300) == resolution(20_000) == pytest.approx(3.0)
 
 
 def test_a_centroid_whose_members_cancel_out_is_zero() -> None:

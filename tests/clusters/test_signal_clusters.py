@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -168,7 +167,8 @@ def by_axis(vectors: np.ndarray, keys: list[str], **options: object) -> Grouping
     """Groups that are the topics themselves, whatever their sizes."""
     labels = np.where(vectors.max(axis=1) > 0.5, vectors.argmax(axis=1), -1).astype(np.int32)
     labels[labels >= 0] = np.unique(labels[labels >= 0], return_inverse=True)[1]
-    return Grouping(labels, labels, np.where(labels >= 0, 0.9, np.nan).astype(np.float32))
+    areas = np.arange(labels.max() + 1, dtype=np.int32)
+    return Grouping(labels, labels, np.where(labels >= 0, 0.9, np.nan).astype(np.float32), labels, areas)
 
 
 def test_the_history_of_an_ended_cluster_names_where_its_signals_went(
@@ -194,26 +194,17 @@ def test_the_history_of_an_ended_cluster_names_where_its_signals_went(
     assert story[-1].said == f"ended, 6 to Exports ({heir}), 2 retired"
 
 
-@dataclass(frozen=True)
-class Leveled(Grouping):
-    """A grouping that knows needs and areas."""
-
-    needs: np.ndarray
-    areas: np.ndarray
-
-
 def leveled(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Four topics: the first has two needs, the first two are one area; clustered."""
     whole = reclustering.group
 
-    def group(vectors: np.ndarray, keys: list[str], **options: object) -> Leveled:
+    def group(vectors: np.ndarray, keys: list[str], **options: object) -> Grouping:
         found = whole(vectors, keys, unrelated=0.5)
         axes = vectors[:, :4].argmax(axis=1)
         labels = np.where(vectors.max(axis=1) > 0.5, axes, -1).astype(np.int32)
         needs = np.where((labels == 0) & (vectors[:, 10] > 0.2), 4, labels).astype(np.int32)
         areas = np.array([0, 0, 1, 2], dtype=np.int32)
-        same = replace(found, labels=labels, nearest=labels)
-        return Leveled(same.labels, same.nearest, same.similarity, needs, areas)
+        return Grouping(labels, labels, found.similarity, needs, areas)
 
     monkeypatch.setattr(reclustering, "group", group)
     topics = [corpus.add(topic, 8, spread=0.02) for topic in range(4)]

@@ -26,6 +26,23 @@ def test_what_is_saved_comes_back_in_the_order_asked(database: Database, workspa
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)
 
 
+def test_many_are_streamed_in_chunks_and_gaps_close(
+    database: Database, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "_CHUNK", 7)
+    matrix = _unit(50, 16)
+    names = [f"h{row:02}" for row in range(50)]
+    with database.begin() as connection:
+        embeddings.insert(connection, workspace, "m", dict(zip(names, matrix, strict=True)))
+        asked = [one for name in reversed(names) for one in (name, f"without {name}")]
+        order, found = embeddings.load(connection, workspace, "m", asked)
+        everything, whole = embeddings.load(connection, workspace, "m", names)
+    assert order == names[::-1]
+    assert everything == names
+    np.testing.assert_allclose(found, matrix[::-1], atol=2e-3)
+    np.testing.assert_allclose(whole, matrix, atol=2e-3)
+
+
 def test_models_of_any_size_live_side_by_side(database: Database, workspace: str) -> None:
     with database.begin() as connection:
         for model, dimensions in (("small", 256), ("large", 1536)):

@@ -1,0 +1,111 @@
+"""Which level of detail is the default: communities at several resolutions, and the rule that picks one.
+
+Layers above and below the one picked are `hierarchy.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from elmer_pipelines.clusters.communities import communities, communities_from, modularity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+RESOLUTIONS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+SILHOUETTE_WEIGHT = 1.25  # anything from 1 to 1.5 serves as well, see docs/decisions/0008-level-of-detail.md
+NEAR_OPTIMAL = 0.02  # of the score: so much the level of last time may be worse and stay
+WARM_UP_TO = 200_000  # nodes; a start partition has to be handed over as text, 1 GB for these
+_MANY = 50_000
+_SILHOUETTE_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Level:
+    """Communities at one resolution; `score` is what the rule compares."""
+
+    resolution: float
+    labels: NDArray[np.int32]
+    score: float
+
+
+def pick(graph: csr_array, vectors: NDArray[np.float32], previous: NDArray[np.int32] | None) -> Level:
+    """The level with the highest modularity plus silhouette; with `previous`, last time's while it is near optimal.
+
+    Modularity (at resolution 1) falls as groups get finer, the silhouette rises until groups that belong together are
+    torn: their sum peaks between. Every second resolution is tried, then those beside the best.
+    """
+    tried = {place: _level(graph, vectors, RESOLUTIONS[place]) for place in range(0, len(RESOLUTIONS), 2)}
+    best = _best(tried)
+    for place in (best - 1, best + 1):
+        if 0 <= place < len(RESOLUTIONS) and place not in tried:
+            tried[place] = _level(graph, vectors, RESOLUTIONS[place])
+    best = _best(tried)
+    if previous is not None and np.any(previous >= 0) and len(vectors) <= WARM_UP_TO:
+        kept = _kept(list(tried.values()), tried[best].score, previous)
+        return _final(graph, vectors, kept, communities_from(graph, kept.resolution, _last(len(vectors)), previous))
+    return _final(graph, vectors, tried[best], communities(graph, tried[best].resolution, _last(len(vectors))))
+
+
+def silhouette(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
+    """The mean silhouette (Rousseeuw 1987) by cosine distance; a signal alone in its group counts 0.
+
+    Exact without pairs: the mean cosine to a group's members is the product with their sum, over their number.
+    """
+    sizes = np.bincount(labels)
+    if len(sizes) < 2:
+        return 0.0
+    sums = group_sums(vectors, labels).astype(np.float32)
+    total = 0.0
+    step = max(1, _SILHOUETTE_CELLS // len(sizes))
+    for start in range(0, len(labels), step):
+        own = labels[start : start + step]
+        rows = np.arange(len(own))
+        means = (vectors[start : start + step] @ sums.T) / sizes
+        within = 1.0 - (means[rows, own] * sizes[own] - 1.0) / np.maximum(sizes[own] - 1, 1)
+        means[rows, own] = -np.inf
+        apart = 1.0 - means.max(axis=1)
+        value = (apart - within) / np.maximum(np.maximum(apart, within), 1e-9)
+        total += float(np.where(sizes[own] > 1, value, 0.0).sum())
+    return total / len(labels)
+
+
+def group_sums(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    """The sum of each group's vectors (number of groups, d); negative labels belong to none."""
+    order = np.argsort(labels, kind="stable")
+    order = order[np.count_nonzero(labels < 0) :]
+    sums = np.zeros((int(labels.max(initial=-1)) + 1, vectors.shape[1]), dtype=np.float64)
+    if len(order):
+        filled, starts = np.unique(labels[order], return_index=True)
+        sums[filled] = np.add.reduceat(vectors[order], starts, axis=0, dtype=np.float64)
+    return sums
+
+
+def _level(graph: csr_array, vectors: NDArray[np.float32], resolution: float) -> Level:
+    labels = communities(graph, resolution, 1 if len(vectors) > _MANY else 2)
+    return _final(graph, vectors, Level(resolution, labels, 0.0), labels)
+
+
+def _final(graph: csr_array, vectors: NDArray[np.float32], level: Level, labels: NDArray[np.int32]) -> Level:
+    score = modularity(graph, labels) + SILHOUETTE_WEIGHT * silhouette(vectors, labels)
+    return Level(level.resolution, labels, round(score, 4))  # a last bit that differs between machines decides nothing
+
+
+def _last(count: int) -> int:
+    """Leiden's iterations for the level that is kept: more are better and steadier, and take longer."""
+    return 2 if count > _MANY else 6
+
+
+def _best(tried: dict[int, Level]) -> int:
+    return max(tried, key=lambda place: (tried[place].score, -place))
+
+
+def _kept(tried: list[Level], best: float, previous: NDArray[np.int32]) -> Level:
+    """Of the levels about as good as the best the one with most nearly as many groups as last time."""
+    groups = len(np.unique(previous[previous >= 0]))
+    near = [level for level in tried if level.score >= best - NEAR_OPTIMAL]
+    return min(near, key=lambda level: (abs(int(level.labels.max()) + 1 - groups), level.resolution))
