@@ -39,17 +39,23 @@ email notifications;file upload;team permissions;billing page;report builder;log
 customer list;audit log;api tokens;webhooks;map view;time tracking;photo gallery;chat history;road map;checkout;
 address book;appointment reminders;price list;barcode scanner;signature field;route planning;stock levels;
 payment terminal;work orders;service contracts;spare parts;device settings;backup restore;language settings;
-user onboarding""".replace("\n", "").split(";")
+user onboarding"""
 _TROUBLES = """loses rows every month;crashes after the update;is far too slow in the morning;shows everything twice;
 asks me to sign in again and again;does not work without network;forgets what I typed;is hard to find;
 needs one click too many;prints the wrong totals;ignores the filter I set;takes minutes to open;
 cannot be shared with colleagues;has no undo;sends the same message three times;mixes up time zones;
 rejects valid files;hides the button I need;breaks on small screens;is impossible to explain to new people;
-saved us two hours a week;should work with our accounting;needs a bulk edit;costs us customers""".replace("\n", "").split(";")
+saved us two hours a week;should work with our accounting;needs a bulk edit;costs us customers""".replace(
+    "\n", ""
+).split(";")
 _WHO = """dispatchers;our technicians;the accounting team;new hires;office staff;my manager;field workers;two customers;
-the night shift;support;our partners in Lyon;people on tablets;the warehouse;sales;nurses;teachers""".replace("\n", "").split(";")
-_WHEN = ["every morning", "since March", "on Mondays", "twice a week", "after lunch", "at month end", "when it rains",
-         "during audits", "on the train", "all the time", "before every release", "whenever we are in a hurry"]  # fmt: skip
+the night shift;support;our partners in Lyon;people on tablets;the warehouse;sales;nurses;teachers""".replace(
+    "\n", ""
+).split(";")
+_WHEN = [
+    "every morning", "since March", "on Mondays", "twice a week", "after lunch", "at month end", "when it rains",
+    "during audits", "on the train", "all the time", "before every release", "whenever we are in a hurry",
+]  # fmt: skip
 _SEGMENTS = [("one in a hundred", 0.01), ("one in ten", 0.10), ("the others", 0.89)]
 
 
@@ -58,7 +64,7 @@ def run() -> list[Result]:
     embedder = LocalEmbeddings()
     chance = random.Random(_SEED)
     texts = _texts(chance, _SIGNALS + _SMALL)
-    queries = [f"{chance.choice(_THINGS)} {chance.choice(_TROUBLES)}" for _ in range(_QUERIES)]
+    queries = [f"{_one(chance, _THINGS)} {_one(chance, _TROUBLES)}" for _ in range(_QUERIES)]
     on = f"{_SIGNALS:,} signals × {embedder.dimensions}"
     with _database() as database:
         vectors = embedder.embed(texts)
@@ -85,10 +91,14 @@ def _texts(chance: random.Random, number: int) -> list[str]:
     while len(found) < number:
         hours = chance.randint(2, 60)
         found[
-            f"The {chance.choice(_THINGS)} {chance.choice(_TROUBLES)} {chance.choice(_WHEN)}, and "
-            f"{chance.choice(_WHO)} lose {hours} minutes over it."
+            f"The {_one(chance, _THINGS)} {_one(chance, _TROUBLES)} {chance.choice(_WHEN)}, and "
+            f"{_one(chance, _WHO)} lose {hours} minutes over it."
         ] = None
     return list(found)
+
+
+def _one(chance: random.Random, phrases: str) -> str:
+    return chance.choice(phrases.replace("\n", "").split(";"))
 
 
 @contextmanager
@@ -136,18 +146,19 @@ def _fill(
             {"w": workspace_id, "t": " ".join(texts[:50])},
         )
         _copy_signals(connection, workspace_id, texts, segments)
-        embeddings.insert(
-            connection, workspace_id, model, dict(zip(map(text_hash, texts), vectors, strict=True))
-        )
+        embeddings.insert(connection, workspace_id, model, dict(zip(map(text_hash, texts), vectors, strict=True)))
 
 
 def _copy_signals(connection: object, workspace_id: str, texts: Sequence[str], segments: Sequence[str]) -> None:
     raw = connection.connection.driver_connection  # type: ignore[attr-defined]
     severities = ["critical", "high", "medium", "low"]
-    with raw.cursor() as cursor, cursor.copy(
-        'COPY elmer.signals (workspace_id, id, document_id, content_hash, start, "end", verbatim, text_hash, match, '
-        "severity, segment, extractor) FROM STDIN"
-    ) as copy:
+    with (
+        raw.cursor() as cursor,
+        cursor.copy(
+            'COPY elmer.signals (workspace_id, id, document_id, content_hash, start, "end", verbatim, text_hash, '
+            "match, severity, segment, extractor) FROM STDIN"
+        ) as copy,
+    ):
         for number, (words, segment) in enumerate(zip(texts, segments, strict=True)):
             copy.write_row(
                 (workspace_id, f"S-{number:08}", "D-1", "h", number, number + 1, words, text_hash(words), "exact",

@@ -159,7 +159,7 @@ signals = Table(
     _at("retired_at"),
     # Of the words, else of the document; set by a trigger, and what `words` is stemmed by.
     Column("language", Text, nullable=False, server_default="simple"),
-    Column("words", TSVECTOR, Computed("elmer.words_of(language, verbatim)", persisted=True)),
+    Column("words", TSVECTOR, Computed("elmer.words_of(workspace_id, language, verbatim)", persisted=True)),
     # The signal that speaks for this one since a person merged them as duplicates; empty while it speaks for itself.
     Column("merged_into", Text),
     _to("documents", "document_id"),

@@ -23,7 +23,8 @@ _SEGMENT = "lower(coalesce(s.edits->>'segment', s.segment))"
 _OF_SOURCE = """s.document_id IN (
     SELECT d.id FROM elmer.documents d JOIN elmer.document_versions v ON v.workspace_id = d.workspace_id
      AND v.document_id = d.id AND v.content_hash = d.content_hash
-    WHERE d.workspace_id = :w AND (v.kind = ANY(:source) OR d.source_path = ANY(:source) OR d.address ^@ ANY(:source)))"""
+    WHERE d.workspace_id = :w
+      AND (v.kind = ANY(:source) OR d.source_path = ANY(:source) OR d.address ^@ ANY(:source)))"""
 _DATED = """(
     SELECT * FROM elmer.signals WHERE workspace_id = :w AND occurred_at >= :since AND occurred_at < :until
     UNION ALL
@@ -116,7 +117,9 @@ def offered(connection: Connection, workspace_id: str, what: str) -> dict[str, s
 
 def sources_begin(connection: Connection, workspace_id: str, start: str) -> bool:
     """Whether any live document's address begins so."""
-    statement = "SELECT EXISTS (SELECT FROM elmer.documents WHERE workspace_id = :w AND retired_at IS NULL AND address ^@ :a)"
+    statement = (
+        "SELECT EXISTS (SELECT FROM elmer.documents WHERE workspace_id = :w AND retired_at IS NULL AND address ^@ :a)"
+    )
     return bool(connection.execute(text(statement), {"w": workspace_id, "a": start}).scalar_one())
 
 
