@@ -45,13 +45,9 @@ asks me to sign in again and again;does not work without network;forgets what I 
 needs one click too many;prints the wrong totals;ignores the filter I set;takes minutes to open;
 cannot be shared with colleagues;has no undo;sends the same message three times;mixes up time zones;
 rejects valid files;hides the button I need;breaks on small screens;is impossible to explain to new people;
-saved us two hours a week;should work with our accounting;needs a bulk edit;costs us customers""".replace(
-    "\n", ""
-).split(";")
+saved us two hours a week;should work with our accounting;needs a bulk edit;costs us customers"""
 _WHO = """dispatchers;our technicians;the accounting team;new hires;office staff;my manager;field workers;two customers;
-the night shift;support;our partners in Lyon;people on tablets;the warehouse;sales;nurses;teachers""".replace(
-    "\n", ""
-).split(";")
+the night shift;support;our partners in Lyon;people on tablets;the warehouse;sales;nurses;teachers"""
 _WHEN = [
     "every morning", "since March", "on Mondays", "twice a week", "after lunch", "at month end", "when it rains",
     "during audits", "on the train", "all the time", "before every release", "whenever we are in a hurry",

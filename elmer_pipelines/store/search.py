@@ -71,7 +71,7 @@ def hybrid(
         {
             **conditions.values,
             "w": workspace_id,
-            "words": query.words.replace("\x00", " ")[:_LONGEST],
+            "words": _words(query.words),
             "limit": limit,
             "depth": depth,
             "exact": exact,
@@ -83,6 +83,11 @@ def hybrid(
 
 _SET = text("SELECT " + ", ".join(f"set_config('{one}', :v{n}, true)" for n, one in enumerate(_SETTINGS)))
 _SET_VALUES = {f"v{n}": value for n, value in enumerate(_SETTINGS.values())}
+
+
+def _words(asked: str) -> str:
+    """What of the query PostgreSQL can take: no null, no half of a surrogate pair, not endless."""
+    return asked[:_LONGEST].replace("\x00", " ").encode("utf-8", "replace").decode()
 
 
 def _bound(statement: TextClause, conditions: Conditions) -> TextClause:
@@ -204,7 +209,7 @@ ORDER BY score DESC, signal_id LIMIT :limit
 
 def marked(connection: Connection, workspace_id: str, ids: Sequence[str], words: str) -> dict[str, list[list[int]]]:
     """Where each signal's verbatim has words of the query, stemmed by its language: pairs [start, end)."""
-    rows = connection.execute(_MARKED, {"w": workspace_id, "ids": list(ids), "words": words[:_LONGEST], **_MARKS})
+    rows = connection.execute(_MARKED, {"w": workspace_id, "ids": list(ids), "words": _words(words), **_MARKS})
     found = {}
     for row in rows:
         spans, plain = _spans(row.marked)
@@ -269,7 +274,7 @@ def projects(
     rows = connection.execute(
         _PROJECTS,
         {
-            "w": workspace_id, "words": query.words.replace("\x00", " ")[:_LONGEST], "limit": limit,
+            "w": workspace_id, "words": _words(query.words), "limit": limit,
             "ids": list(texts), "texts": [one for one, _ in texts.values()],
             "hashes": [one for _, one in texts.values()], "model": query.model,
             "vector": _as_text(query.vector) if query.vector is not None else None,

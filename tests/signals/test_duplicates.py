@@ -64,6 +64,20 @@ def test_blocks_and_compaction_give_the_same_groups(monkeypatch: pytest.MonkeyPa
     assert len({group for group, _ in whole.values()}) == 40
 
 
+def test_ruling_pairs_out_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(3)
+    # A common direction, as embeddings have, near pairs, and pairs just at the threshold.
+    vectors = np.repeat(draw.standard_normal((600, 128)) + 1.0, 2, axis=0) + 0.3 * draw.standard_normal((1200, 128))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    texts = [f"text {row}" for row in range(1200)]
+    in_full = found(texts, vectors, 0.95)
+    assert 0 < len(in_full) < 1200
+    monkeypatch.setattr(duplicates, "_WORTH_A_BOUND", 100)
+    assert found(texts, vectors, 0.95) == in_full
+    monkeypatch.setattr(duplicates, "_MAX_CANDIDATES", 10)
+    assert found(texts, vectors, 0.95) == in_full
+
+
 def test_unequal_lengths_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="one per signal"):
         duplicates_among(["S-1"], [], at(0), threshold=0.9)
