@@ -21,7 +21,7 @@ _BLOCK_CELLS = 8_000_000  # similarities held at once: 32 MB
 _MAX_EDGES = 1_000_000
 _DIRECTIONS = 48  # of the shortened vectors that rule out pairs
 _WORTH_A_BOUND = 4_000  # vectors; fewer are compared in full at once
-_MAX_CANDIDATES = 100_000  # pairs of a block that are looked at one by one
+_MAX_CANDIDATES = 40_000  # pairs of a block that are looked at one by one
 _ROUNDING = 1e-4
 _NOT_WORDS = re.compile(r"[\W_]+")
 
@@ -108,26 +108,29 @@ def _pairs(
     step = max(1, _BLOCK_CELLS // max(count, 1))
     bounds = _upper_bounds(vectors) if count >= _WORTH_A_BOUND else None
     for start in range(0, count, step):
-        rows, columns, values = _block(vectors, bounds, start, step, threshold)
+        found = None if bounds is None else _ruled_out(vectors, bounds, start, step, threshold)
+        if found is None:
+            bounds = None  # it rules out too little here to be worth its price
+            block = vectors[start : start + step] @ vectors[start:].T
+            rows, columns = np.nonzero(block > threshold)
+            found = rows, columns, block[rows, columns]
+        rows, columns, values = found
         later = columns > rows
         rows, columns = rows[later], columns[later]
         yield rows + start, columns + start, values[later]
 
 
-def _block(
-    vectors: NDArray[np.float32], bounds: NDArray[np.float32] | None, start: int, step: int, threshold: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Row, column and cosine of what is above the threshold between a block of rows and itself with all after it."""
-    if bounds is not None:
-        possible = bounds[start : start + step] @ bounds[start:].T
-        rows, columns = np.nonzero(possible > threshold - _ROUNDING)
-        if len(rows) <= _MAX_CANDIDATES:
-            values = np.einsum("ij,ij->i", vectors[start + rows], vectors[start + columns])
-            above = values > threshold
-            return rows[above], columns[above], values[above]
-    block = vectors[start : start + step] @ vectors[start:].T
-    rows, columns = np.nonzero(block > threshold)
-    return rows, columns, block[rows, columns]
+def _ruled_out(
+    vectors: NDArray[np.float32], bounds: NDArray[np.float32], start: int, step: int, threshold: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]] | None:
+    """Row, column and cosine of the block's pairs above the threshold, after the bounds; None: too many left."""
+    possible = bounds[start : start + step] @ bounds[start:].T
+    rows, columns = np.nonzero(possible > threshold - _ROUNDING)
+    if len(rows) > _MAX_CANDIDATES:
+        return None
+    values = np.einsum("ij,ij->i", vectors[start + rows], vectors[start + columns])
+    above = values > threshold
+    return rows[above], columns[above], values[above]
 
 
 def _upper_bounds(vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:

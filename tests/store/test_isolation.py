@@ -123,7 +123,7 @@ def test_the_same_words_in_two_workspaces_are_two_things(two: Pipeline) -> None:
     with pytest.raises(NotFoundError, match="no project"):
         ours.search("invoices", project=foreign)
     for asked in (lambda: ours.more_like(theirs.signals()["id"].iloc[0]), lambda: ours.similar_projects(foreign)):
-        with pytest.raises(NotFoundError, match="no (signal|project)"):
+        with pytest.raises(NotFoundError, match=r"no (signal|project)"):
             asked()
     with pytest.raises(NotFoundError, match="no record"):
         ours.trace(theirs.signals()["id"].iloc[0])
