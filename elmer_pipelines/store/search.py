@@ -26,12 +26,14 @@ _RANKED = 3_000  # matches of words that are ranked, for each language
 _UNKNOWN = 0.01  # share of all signals that a workspace has at most where the statistics don't name it
 _FEWEST, _MOST = 1_000, 20_000  # bounds of what is compared one by one
 # The index is read in any order and sorted afterwards; what it must pass over under a filter stays bounded by `bound`.
+# Whoever wants the first thousand rows of a filter is better off with an index than the planner thinks.
 _SETTINGS = {
     "hnsw.iterative_scan": "relaxed_order",
     "hnsw.ef_search": "120",
     "hnsw.max_scan_tuples": "60000",
     "plan_cache_mode": "force_custom_plan",
     "jit": "off",
+    "enable_seqscan": "off",
     "max_parallel_workers_per_gather": "0",
 }
 
