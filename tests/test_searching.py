@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from elmer_pipelines import cli
 from elmer_pipelines.console import duplicates as duplicates_console
 from elmer_pipelines.console import searching as console
+from elmer_pipelines.console import terminal
 from elmer_pipelines.errors import NotFoundError
 from elmer_pipelines.pipeline import Pipeline
 from elmer_pipelines.settings import load_settings
@@ -176,7 +177,7 @@ def command(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(bench, "close", lambda: None)
     monkeypatch.setattr(console, "open_workbench", lambda _: bench)
     monkeypatch.setattr(duplicates_console, "open_workbench", lambda _: bench)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(terminal.out, "_width", 200)
 
     def run(*arguments: str, code: int = 0) -> str:
         done = CliRunner().invoke(cli.app, list(arguments))
