@@ -53,6 +53,11 @@ class Ledger:
             store.keep(connection, self.context.workspace_id, fingerprint, asdict(answer))
             store.note_records(connection, self.context.workspace_id, fingerprint, records_drawn_from())
 
+    def forget(self, fingerprint: str) -> None:
+        """Drop the answer, which was of no use."""
+        with self._database.begin() as connection:
+            store.forget(connection, self.context.workspace_id, fingerprint)
+
     def ledger(self, record: CallRecord) -> None:
         """Commit a row, and add it to this step's sums."""
         prompt = None if record.prompt is None else f"{record.prompt} v{record.prompt_version}"
@@ -60,7 +65,7 @@ class Ledger:
             "run_id": record.run_id, "step": record.step, "provider": record.provider, "model": record.model,
             "prompt": prompt, "fingerprint": record.fingerprint, "inputs": record.inputs, **asdict(record.usage),
             "cost_usd": record.cost_usd, "latency_s": record.latency_s, "outcome": record.outcome,
-            "request_id": record.request_id,
+            "request_id": record.request_id, "estimated": record.estimated,
         }  # fmt: skip
         if record.outcome == "cached":
             self._gather(row)
@@ -96,7 +101,7 @@ class Ledger:
         row = {
             "run_id": context.run_id, "step": context.step, "provider": "local", "model": model, "prompt": None,
             "fingerprint": None, "inputs": inputs, **asdict(Usage()), "cost_usd": 0.0, "latency_s": seconds,
-            "outcome": "ok", "request_id": None,
+            "outcome": "ok", "request_id": None, "estimated": False,
         }  # fmt: skip
         with self._database.begin() as connection:
             store.note_calls(connection, context.workspace_id, [row])

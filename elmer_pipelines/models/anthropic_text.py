@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import SettingsError
+from elmer_pipelines.errors import ModelFault, SettingsError
 from elmer_pipelines.models import faults
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.retrying import Retrying
@@ -66,12 +66,15 @@ class AnthropicText(TextClient):
                 output_config=config,
             )
             body = response.text()
-            message = _message(body)
-            limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
-            return RawAnswer(body, _usage(message["usage"]), self._model, response.request_id, {"limits": limits})
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise faults.classify(error, _SERVICE, secret=self._key) from None
+        try:
+            usage = _usage(_message(body)["usage"])
+        except (ValueError, RecursionError, ModelFault) as error:
+            raise faults.unreadable(error, _SERVICE, body) from None
+        limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
+        return RawAnswer(body, usage, self._model, response.request_id, {"limits": limits})
 
     def parse(self, raw: RawAnswer, schema: type[Answer]) -> Answer:
         """The answer inside what was sent. Raises ModelFault: refusal, truncated, schema, bad_payload."""

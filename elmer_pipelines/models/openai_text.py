@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import SettingsError
+from elmer_pipelines.errors import ModelFault, SettingsError
 from elmer_pipelines.models import faults
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.retrying import Retrying
@@ -99,15 +99,19 @@ class OpenAIText(TextClient):
                     **self._request(prompt, name, shape, dialect)
                 )
                 body = response.text
-                limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
-                request_id = response.headers.get("x-request-id")
-                return RawAnswer(body, _usage(_choice(body)[0]), self._model, request_id, {"limits": limits})
+                break
             except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
                 fault = faults.classify(error, self._service, secret=self._key)
                 plainer = dialect.without(_named(error)) if fault.kind in ("http_400", "http_422") else None
                 if plainer is None:  # `from None`: a traceback of the cause could show the key the service echoed
                     raise fault from None
                 self._dialect = plainer
+        try:
+            usage = _usage(_choice(body)[0])
+        except (ValueError, RecursionError, ModelFault) as error:
+            raise faults.unreadable(error, self._service, body) from None
+        limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
+        return RawAnswer(body, usage, self._model, response.headers.get("x-request-id"), {"limits": limits})
 
     def _request(self, prompt: Prompt, name: str, shape: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
         instructions = prompt.instructions
@@ -219,7 +223,8 @@ def _usage(counted: dict[str, Any]) -> Usage:
     details = counted.get("prompt_tokens_details") or {}
     prompt, answer = _count(counted, "prompt_tokens"), _count(counted, "completion_tokens")
     cached, written = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
-    return Usage(max(0, prompt - cached - written), answer, cached, written)
+    thought = _count(counted.get("completion_tokens_details") or {}, "reasoning_tokens")
+    return Usage(max(0, prompt - cached - written), answer, cached, written, thought)
 
 
 def _count(counted: dict[str, Any], name: str) -> int:

@@ -39,6 +39,14 @@ def keep(connection: Connection, workspace_id: str, fingerprint: str, value: dic
     )
 
 
+def forget(connection: Connection, workspace_id: str, fingerprint: str) -> None:
+    """Drop a stored answer; what it cost stays in the ledger."""
+    connection.execute(
+        text("DELETE FROM elmer.model_answers WHERE workspace_id = :w AND fingerprint = :f"),
+        {"w": workspace_id, "f": fingerprint},
+    )
+
+
 def note_records(connection: Connection, workspace_id: str, fingerprint: str, records: Sequence[str]) -> None:
     """Remember the documents an answer's material came from; `records` are ids of documents and signals."""
     if records:
@@ -58,27 +66,30 @@ def note_calls(connection: Connection, workspace_id: str, calls: Sequence[dict[s
     connection.execute(
         text(
             "INSERT INTO elmer.model_calls (workspace_id, run_id, step, provider, model, prompt, fingerprint, inputs, "
-            "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd, latency_s, outcome, "
-            "request_id) VALUES (:w, :run_id, :step, :provider, :model, :prompt, :fingerprint, :inputs, "
-            ":input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens, :cost_usd, :latency_s, :outcome, "
-            ":request_id)"
+            "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, thinking_tokens, cost_usd, latency_s, "
+            "outcome, request_id, estimated) VALUES (:w, :run_id, :step, :provider, :model, :prompt, :fingerprint, "
+            ":inputs, :input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens, :thinking_tokens, :cost_usd, "
+            ":latency_s, :outcome, :request_id, :estimated)"
         ),
         [{**call, "w": workspace_id} for call in calls],
     )
 
 
 def totals(connection: Connection, workspace_id: str, since: datetime | None = None) -> list[dict[str, Any]]:
-    """Per model: calls sent (cache hits apart), inputs, tokens, cost in USD (None: unknown), cached, failed."""
+    """Per model: calls sent (cache hits apart), inputs, tokens, cost in USD (None: unknown), cached, failed.
+
+    `thinking_tokens` are part of the output, `lost_usd` of the cost: the most that answers which were lost came to.
+    """
     rows = connection.execute(
         text(
             "SELECT provider, model, count(*) FILTER (WHERE outcome <> 'cached') AS calls, "
             "count(*) FILTER (WHERE outcome = 'cached') AS cached, "
             "count(*) FILTER (WHERE outcome NOT IN ('ok', 'cached')) AS failed, sum(inputs) AS inputs, "
             "sum(input_tokens + cache_read_tokens + cache_write_tokens) AS input_tokens, "
-            "sum(output_tokens) AS output_tokens, "
+            "sum(output_tokens) AS output_tokens, sum(thinking_tokens) AS thinking_tokens, "
             "CASE WHEN bool_or(cost_usd IS NULL) THEN NULL ELSE coalesce(sum(cost_usd), 0) END "
-            "AS cost_usd FROM elmer.model_calls "
-            "WHERE workspace_id = :w AND (CAST(:since AS timestamptz) IS NULL OR at >= :since) "
+            "AS cost_usd, coalesce(sum(cost_usd) FILTER (WHERE estimated), 0)::float AS lost_usd "
+            "FROM elmer.model_calls WHERE workspace_id = :w AND (CAST(:since AS timestamptz) IS NULL OR at >= :since) "
             "GROUP BY provider, model ORDER BY provider, model"
         ),
         {"w": workspace_id, "since": since},
@@ -137,7 +148,7 @@ _GROUPS = {
 
 
 def costs(connection: Connection, workspace_id: str, by: str, since: datetime | None = None) -> list[dict[str, Any]]:
-    """Calls sent, cache hits, failures, inputs, tokens, cost (None: a price is unknown).
+    """Calls sent, cache hits, failures, inputs, tokens, cost (None: a price is unknown); else as `totals`.
 
     `by` is `day` (UTC), `asset`, `workspace`, `run` or `prompt`.
     """
@@ -149,7 +160,9 @@ def costs(connection: Connection, workspace_id: str, by: str, since: datetime | 
             "sum(inputs) FILTER (WHERE outcome <> 'cached') AS inputs, "
             "sum(input_tokens) AS input_tokens, sum(cache_read_tokens) AS cache_read_tokens, "
             "sum(cache_write_tokens) AS cache_write_tokens, sum(output_tokens) AS output_tokens, "
-            "CASE WHEN bool_or(cost_usd IS NULL) THEN NULL ELSE coalesce(sum(cost_usd), 0) END AS cost_usd "
+            "sum(thinking_tokens) AS thinking_tokens, "
+            "CASE WHEN bool_or(cost_usd IS NULL) THEN NULL ELSE coalesce(sum(cost_usd), 0) END AS cost_usd, "
+            "coalesce(sum(cost_usd) FILTER (WHERE estimated), 0)::float AS lost_usd "
             "FROM elmer.model_calls WHERE workspace_id = :w "
             "AND (CAST(:since AS timestamptz) IS NULL OR at >= :since) GROUP BY 1 ORDER BY 1"
         ),

@@ -36,6 +36,7 @@ else:
     from answers import answer  # run as a program
 
 Json = dict[str, Any]
+THOUGHT = chat.THOUGHT
 RETIRED = ("claude-sonnet-4-", "claude-3", "claude-opus-4-0", "claude-opus-4-2025")
 
 
@@ -380,7 +381,8 @@ def _messages(body: Json, name: str) -> Json:
         "stop_details": {"type": "refusal", "category": "general_harms"} if name == "refusal" else None,
         "usage": {
             "input_tokens": math.ceil((len(system) + len(user)) / 4),
-            "output_tokens": math.ceil(len(said) / 4),
+            "output_tokens": math.ceil(len(said) / 4) + THOUGHT,
+            "output_tokens_details": {"thinking_tokens": THOUGHT},
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
         },
