@@ -17,6 +17,8 @@ from __future__ import annotations
 
 # Kinds of ModelFault that stop a call before it is made: no attempt was used up, the record stays as it was.
 UNSENT = frozenset({"budget", "unknown_price"})
+# Kinds of ModelFault that are about a key, its limits or a model's name, not about what was asked.
+OF_THE_ACCOUNT = frozenset({"auth", "permission", "quota", "not_found"})
 
 
 class ElmerError(Exception):

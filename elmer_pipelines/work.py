@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from elmer_pipelines.errors import RecordError
 from elmer_pipelines.models.anew import asking_anew
-from elmer_pipelines.steps import StepResult, report_progress
+from elmer_pipelines.steps import StepResult, report_progress, report_stop
 from elmer_pipelines.store import outcomes
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ def work_through(
     `wanted` maps each record to what determines it; outcomes of records no longer wanted are forgotten. What `work_on`
     returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
     that run out after LEASE_SECONDS. Where a model's call was not made (no budget left, or the service just refused
-    the key), its record stays as it was, no more are taken, and `counts` has `stopped_by`, the `reason` with what to do,
-    and how many are `left`. Raises only what concerns the whole step: the database, or the interpreter.
+    the key), its record stays as it was, no more are taken, and `counts` has `stopped_by`, the `reason` with what to
+    do, and how many are `left`. Raises only what concerns the whole step: the database, or the interpreter.
     """
     with database.begin() as connection:
         fingerprints = {record: one.fingerprint for record, one in wanted.items()}
@@ -129,6 +129,7 @@ def work_through(
     if "stopped_by" in result.counts:
         with database.begin() as connection:
             result.counts["left"] = outcomes.count_pending(connection, workspace_id, step)
+        report_stop(result)
     if result.done > _MANY:
         database.analyse()
     return result

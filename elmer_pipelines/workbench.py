@@ -186,7 +186,7 @@ class Workbench:
 
     def costs(self, since: datetime | None = None, *, by: CostsBy = "model") -> pd.DataFrame:
         """Per model, day (UTC), asset, prompt, run, or workspace (then of all): calls, cached, failed, inputs, tokens,
-        cost_usd (missing where a price is not known), and lost_usd, the part of it that was for answers that never came.
+        cost_usd (missing where a price is not known), and lost_usd, the part of it for answers that never came.
         Raises ValueError for another `by`.
         """
         if by not in COSTS_BY:

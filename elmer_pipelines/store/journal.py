@@ -68,8 +68,8 @@ def note_calls(connection: Connection, workspace_id: str, calls: Sequence[dict[s
             "INSERT INTO elmer.model_calls (workspace_id, run_id, step, provider, model, prompt, fingerprint, inputs, "
             "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, thinking_tokens, cost_usd, latency_s, "
             "outcome, request_id, estimated) VALUES (:w, :run_id, :step, :provider, :model, :prompt, :fingerprint, "
-            ":inputs, :input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens, :thinking_tokens, :cost_usd, "
-            ":latency_s, :outcome, :request_id, :estimated)"
+            ":inputs, :input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens, :thinking_tokens, "
+            ":cost_usd, :latency_s, :outcome, :request_id, :estimated)"
         ),
         [{**call, "w": workspace_id} for call in calls],
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, Text, bindparam, text
 
+from elmer_pipelines.errors import OF_THE_ACCOUNT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.errors import RecordError
 
 _TEXTS = ARRAY(Text)
-MENDABLE = ("auth", "permission", "quota", "not_found")  # kinds of failure that each run tries again
+MENDABLE = tuple(sorted(OF_THE_ACCOUNT))  # kinds of failure that each run tries again
 OUTAGE = timedelta(hours=6)  # after so long, what failed and may succeed is tried again however often it was
 
 
