@@ -1,8 +1,7 @@
 """Every way a model's service can fail, met by the real SDKs: each ends as the record's outcome with its next step.
 
 The list: status codes, spend limits, broken bodies, broken transport, refusals, answers cut off or off the schema, and
-input the model does not take. Nothing here streams: an answer comes whole or not at all, so what breaks a stream for
-others is, for us, a body that ends early or is no JSON.
+input the model does not take. Extraction is streamed, as its answers may be long; `models/test_streams.py` has both ways.
 """
 
 from __future__ import annotations
@@ -52,7 +51,9 @@ BOTH: dict[str, Outcome] = {
     "empty_object": ("bad_payload", True),
     "all_none": ("bad_payload", True),
     "error_in_200": ("overloaded", True),
-    "error_event": ("bad_payload", True),
+    "error_event": ("overloaded", True),
+    "stream_end": ("connection", True),
+    "stream_error": ("overloaded", True),
     "truncated": ("truncated", False),
     "no_stop_reason": ("truncated", True),
     "refusal": ("refusal", False),

@@ -25,12 +25,13 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from servers import chat
+    from servers import chat, streams
     from servers import vectors as vectors_of
     from servers.allowing import Allowing
     from servers.answers import answer
 else:
     import chat
+    import streams
     import vectors as vectors_of
     from allowing import Allowing
     from answers import answer  # run as a program
@@ -59,7 +60,10 @@ class Refused(Exception):
 
 @dataclass
 class Reply:
-    """A status, headers and a body; `drop` closes the connection instead, `broken` (`cut`, `stall`) halfway."""
+    """A status, headers and a body; `drop` closes the connection instead, `broken` (`cut`, `stall`) halfway.
+
+    `slow` sends an eighth of the body every tenth of a second.
+    """
 
     body: bytes
     status: int = 200
@@ -76,7 +80,7 @@ class ModelServer:
     auth, billing, permission, not_found, quota, quota:CODE, rate_limit, rate_limit:SECONDS, overloaded, http_500,
     invalid, too_large, oversize, no_model, malformed, html, empty_object, error_in_200, error_event, hang, drop, cut,
     stall. For messages and completions: truncated, no_stop_reason, refusal, off_schema, all_none; for completions also
-    content_filter, no_choices, fenced, without:PARAMETER.
+    content_filter, no_choices, fenced, without:PARAMETER; for streams stream_end, stream_error, slow, whole.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
 
     Every request is answered `latency_s` seconds late. With `requests_per_minute` there is an allowance that comes back
@@ -250,6 +254,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**reply.headers, "content-length": str(len(reply.body))}.items():
             self.send_header(name, value)
         self.end_headers()
+        if reply.broken == "slow":
+            step = len(reply.body) // 8 + 1
+            for start in range(0, len(reply.body), step):
+                self.wfile.write(reply.body[start : start + step])
+                self.wfile.flush()
+                self.server.owner.released.wait(0.1)
+            return
         if reply.broken:
             self.close_connection = True
             self.wfile.write(reply.body[: len(reply.body) // 2])
@@ -281,6 +292,7 @@ def _error(endpoint: str, status: int, kind: str, message: str, code: str = "", 
 
 
 _ENDPOINTS = ("messages", "completions", "embeddings", "models")
+_ENDINGS = ("stream_end", "stream_error", "slow", "whole")  # of streams only: the others end well
 _STATUS_FAULTS = {
     "auth": (401, "authentication_error", ""),
     "billing": (402, "billing_error", ""),
@@ -333,10 +345,24 @@ def _scripted(name: str, call: Call, released: threading.Event) -> Reply:
         if name == "hang":
             released.wait(30)
         return Reply(b"", drop=True)
+    ending, name = (name, "ok") if name in _ENDINGS else ("", name)
     body = _body(call, name)
     headers = {"content-type": "application/json", "request-id": "req_loopback", "x-request-id": "req_loopback"}
     headers["anthropic-ratelimit-requests-remaining"] = "999"
+    if call.body.get("stream") and name != "all_none" and ending != "whole":
+        return _streamed(call, body, ending, headers)
     return Reply(json.dumps(body).encode(), headers=headers)
+
+
+def _streamed(call: Call, body: Json, ending: str, headers: dict[str, str]) -> Reply:
+    """The answer as events; cut short without a word, or by an error, where the script says so."""
+    events = streams.of(call.endpoint, body)
+    if ending in ("stream_end", "stream_error"):
+        events = events[: len(events) // 2]
+    if ending == "stream_error":
+        events.append(streams.error(call.endpoint, "overloaded_error"))
+    headers = {**headers, "content-type": "text/event-stream; charset=utf-8"}
+    return Reply(b"".join(events), headers=headers, broken="slow" if ending == "slow" else "")
 
 
 def _body(call: Call, name: str) -> Json:
