@@ -1,7 +1,8 @@
 """Every way a model's service can fail, met by the real SDKs: each ends as the record's outcome with its next step.
 
 The list: status codes, spend limits, broken bodies, broken transport, refusals, answers cut off or off the schema, and
-input the model does not take. Extraction is streamed, as its answers may be long; `models/test_streams.py` has both ways.
+input the model does not take. Extraction is streamed, as its answers may be long; both ways are in
+`models/test_streams.py`.
 """
 
 from __future__ import annotations
