@@ -42,7 +42,7 @@ FINAL: dict[Provider, tuple[str, ...]] = {
     "anthropic": (*_FINAL, "quota:contract_spend_limit_reached"),
     "openai": (*_FINAL, "quota:insufficient_quota", "content_filter"),
 }
-LITTLE_USD, ENOUGH_USD = 1.5, 40.0  # the first is spent after some dozens of documents
+LITTLE_USD, ENOUGH_USD = 1.0, 40.0  # the first is spent long before the documents are read
 VECTORS = ("short", "wrong_size", "same_index", "not_finite", "bad_base64", "reversed", *PASSING[:6], "cut", "drop")
 
 
@@ -66,7 +66,7 @@ class BadDay:
             return name
         said = str(call.body["messages"])
         self._asked[said] += 1
-        chance = random.Random(zlib.crc32(f"{self._asked[said]} {said}".encode()))
+        chance = random.Random(zlib.crc32(f"a{self._asked[said]} {said}".encode()))
         if chance.random() >= SHARE:
             return "ok"
         name = chance.choice(SLOW) if chance.random() < 0.02 else chance.choice(self._names)
