@@ -71,12 +71,9 @@ class BudgetPurse:
         """The attempt is over: this thread's next line of the ledger settles it."""
         self._settling().append(reservation)
 
-    def settle(self, connection: Connection) -> list[int]:
-        """Take back what this thread released; to be told to `settled` once that is committed."""
-        over = list(self._settling())
-        if over:
-            budgets.settle(connection, self._context.workspace_id, over)
-        return over
+    def released(self) -> list[int]:
+        """What this thread released; to be told to `settled` once it is taken back."""
+        return list(self._settling())
 
     def settled(self, reservations: list[int]) -> None:
         """The reservations are gone, and what their calls cost stands in the ledger."""

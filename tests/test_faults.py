@@ -41,6 +41,11 @@ BOTH: dict[str, Outcome] = {
     "permission": ("permission", False),
     "no_model": ("not_found", False),  # a wrong name, a retired model
     "invalid": ("http_400", False),
+    "slow_request": ("http_408", True),
+    "conflict": ("http_409", True),
+    "unprocessable": ("http_422", False),
+    "unavailable": ("http_503", True),
+    "gateway_timeout": ("http_504", True),
     "too_large": ("too_large", False),
     "oversize": ("too_large", False),
     "quota": ("quota", False),  # a 429 that no waiting helps
@@ -69,10 +74,14 @@ LISTS: dict[Provider, dict[str, Outcome]] = {
     | {
         "quota:contract_spend_limit_reached": ("quota", False),
         "quota:enforced_spend_limit_reached": ("quota", False),
+        "quota:ramp_limit_exceeded": ("rate_limit", True),  # a 429 that passes
+        "context_full": ("truncated", False),
+        "paused": ("schema", True),
     },
     "openai": BOTH
     | {
         "quota:insufficient_quota": ("quota", False),
+        "quota:rate_limit_exceeded": ("rate_limit", True),
         "content_filter": ("refusal", False),
         "no_choices": ("bad_payload", True),
     },
@@ -171,6 +180,8 @@ EMBEDDINGS: dict[str, Outcome] = {
     "short": ("bad_payload", True),
     "wrong_size": ("bad_payload", True),
     "not_finite": ("bad_payload", True),
+    "zero": ("bad_payload", True),
+    "empty_object": ("bad_payload", True),
     "bad_base64": ("bad_payload", True),
     "malformed": ("bad_payload", True),
     "html": ("bad_payload", True),

@@ -12,30 +12,33 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
 
-def answer(connection: Connection, workspace_id: str, fingerprint: str) -> dict[str, Any] | None:
-    """The stored answer under this fingerprint, as it was given to `keep`."""
-    found = connection.execute(
-        text("SELECT answer FROM elmer.model_answers WHERE workspace_id = :w AND fingerprint = :f"),
-        {"w": workspace_id, "f": fingerprint},
-    ).scalar()
-    return dict(found) if found is not None else None
+def answers(connection: Connection, workspace_id: str, fingerprints: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The stored answers by fingerprint, as they were given to `keep`; those that are not there lack."""
+    rows = connection.execute(
+        text(
+            "SELECT fingerprint, answer FROM elmer.model_answers WHERE workspace_id = :w AND fingerprint = ANY(:f)"
+        ).bindparams(bindparam("f", type_=ARRAY(Text))),
+        {"w": workspace_id, "f": list(fingerprints)},
+    )
+    return {row.fingerprint: dict(row.answer) for row in rows}
 
 
-def keep(connection: Connection, workspace_id: str, fingerprint: str, value: dict[str, Any]) -> None:
-    """Store an answer, replacing an older one (which was no usable answer, or it would not have been asked again)."""
+def keep(connection: Connection, workspace_id: str, answers: Mapping[str, dict[str, Any]]) -> None:
+    """Store answers by fingerprint, replacing older ones (which were of no use, or they would not be asked again)."""
     connection.execute(
         text(
             "INSERT INTO elmer.model_answers (workspace_id, fingerprint, answer) "
             "VALUES (:w, :f, CAST(:a AS jsonb)) "
             "ON CONFLICT (workspace_id, fingerprint) DO UPDATE SET answer = excluded.answer, created_at = now()"
         ),
-        {"w": workspace_id, "f": fingerprint, "a": json.dumps(value)},
+        # in one order, whoever writes: two that write the same would else wait for each other
+        [{"w": workspace_id, "f": one, "a": json.dumps(value)} for one, value in sorted(answers.items())],
     )
 
 

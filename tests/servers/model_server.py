@@ -78,9 +78,11 @@ class ModelServer:
     `script(endpoint, *names)` decides about the next requests in turn (`ok` answers as usual), `choose` about those for
     which nothing is scripted. Names for all:
     auth, billing, permission, not_found, quota, quota:CODE, rate_limit, rate_limit:SECONDS, overloaded, http_500,
-    invalid, too_large, oversize, no_model, malformed, html, empty_object, error_in_200, error_event, hang, drop, cut,
-    stall. For messages and completions: truncated, no_stop_reason, refusal, off_schema, all_none; for completions also
-    content_filter, no_choices, fenced, without:PARAMETER; for streams stream_end, stream_error, slow, whole.
+    invalid, slow_request, conflict, unprocessable, unavailable, gateway_timeout, too_large, oversize, no_model,
+    malformed, html, empty_object, error_in_200, error_event, hang, drop, cut, stall. For messages and completions:
+    truncated, no_stop_reason, refusal, off_schema, all_none, and of those asked for as streams stream_end,
+    stream_error, slow, whole; for messages also context_full, paused; for completions also content_filter, no_choices,
+    fenced, without:PARAMETER.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
 
     Every request is answered `latency_s` seconds late. With `requests_per_minute` there is an allowance that comes back
@@ -302,6 +304,11 @@ _STATUS_FAULTS = {
     "http_500": (500, "api_error", ""),
     "invalid": (400, "invalid_request_error", ""),
     "too_large": (413, "invalid_request_error", ""),
+    "slow_request": (408, "timeout_error", ""),
+    "conflict": (409, "conflict_error", ""),
+    "unprocessable": (422, "invalid_request_error", ""),
+    "unavailable": (503, "api_error", ""),
+    "gateway_timeout": (504, "timeout_error", ""),
 }
 
 
@@ -388,7 +395,8 @@ def _messages(body: Json, name: str) -> Json:
     schema = (body.get("output_config") or {}).get("format", {}).get("schema")
     said = json.dumps(answer(schema, system, user), ensure_ascii=False) if schema else "I have no schema to answer in."
     reasons = {"truncated": "max_tokens", "no_stop_reason": None, "refusal": "refusal"}
-    if name in ("truncated", "no_stop_reason"):
+    reasons |= {"context_full": "model_context_window_exceeded", "paused": "pause_turn"}
+    if name in ("truncated", "no_stop_reason", "context_full", "paused"):
         said = said[: len(said) // 2]
     elif name == "refusal":
         said = "I can't help with that."
