@@ -71,6 +71,12 @@ class BudgetPurse:
         """The attempt is over: this thread's next line of the ledger settles it."""
         self._settling().append(reservation)
 
+    def cancel(self, reservation: int) -> None:
+        """Nothing was sent: the amount is free again."""
+        with self._database.begin() as connection:
+            budgets.settle(connection, self._context.workspace_id, [reservation])
+        self._free([reservation])
+
     def released(self) -> list[int]:
         """What this thread released; to be told to `settled` once it is taken back."""
         return list(self._settling())
@@ -80,6 +86,9 @@ class BudgetPurse:
         if not reservations:
             return
         self._settling().clear()
+        self._free(reservations)
+
+    def _free(self, reservations: list[int]) -> None:
         with self._changed:
             self._own.difference_update(reservations)
             self._changes += 1
