@@ -1,4 +1,4 @@
-"""The steps `signal_clusters` and `duplicate_signals`: vectors in, groups out, under ids that last.
+"""The step `signal_clusters`: vectors in, groups out, under ids that last.
 
 Whether everything is clustered again or only what is new is placed is decided here, by `drift.py`; the work itself is
 `reclustering.py` and `newcomers.py`.
@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 from elmer_pipelines.clusters import newcomers, reclustering
 from elmer_pipelines.clusters.drift import Decision, Since, decide, due_tonight
 from elmer_pipelines.clusters.identity import HAPPENINGS
-from elmer_pipelines.clusters.reclustering import with_vectors
 from elmer_pipelines.determinants import Determinants, labelled
-from elmer_pipelines.signals import duplicates
 from elmer_pipelines.steps import StepResult
-from elmer_pipelines.store import clusterings, clusters, embeddings, pins, signals
+from elmer_pipelines.store import clusterings, clusters, pins
 from elmer_pipelines.work import WHOLE, work_whole
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 _GROUPING_VERSION = 2  # raise when the same vectors would be grouped, matched or summed up otherwise
-_DUPLICATES_VERSION = 1
 _SHOWN_CHANGES = 20
 
 
@@ -56,12 +53,6 @@ def wanted_clusters(connection: Connection, workspace_id: str, embedder: Embeddi
             asked=labelled(clusterings.last_request(connection, workspace_id)[0]),
         )
     }
-
-
-def wanted_duplicates(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> dict[str, Determinants]:
-    """What determines which of the workspace's signals say the same."""
-    rows = signals.for_clustering(connection, workspace_id)
-    return {WHOLE: _duplicates_determined_by(connection, workspace_id, rows, embedder)}
 
 
 def standing(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> Standing:
@@ -181,40 +172,3 @@ def _changes(found: Reclustering) -> list[dict[str, Any]]:
          **{name: one.detail.get(name) for name in ("before", "size", "joined", "left")}}
         for one in told[:_SHOWN_CHANGES]
     ]  # fmt: skip
-
-
-def _duplicates_determined_by(
-    connection: Connection, workspace_id: str, rows: list[dict[str, Any]], embedder: EmbeddingModel
-) -> Determinants:
-    """Changes with the signals, with the model, and when vectors that were missing have come."""
-    missing = embeddings.missing(connection, workspace_id, embedder.model, [row["text_hash"] for row in rows])
-    return Determinants.of(
-        signals=sorted([row["id"], row["text_hash"]] for row in rows),
-        weights=sorted(([row["id"], row["severity"], row["frequency"]] for row in rows), key=lambda row: row[0]),
-        model=labelled(embedder.model),
-        vectors=sorted(missing),
-        rules=labelled(_DUPLICATES_VERSION),
-    )
-
-
-def find_duplicates(
-    database: Database, workspace_id: str, embedder: EmbeddingModel, *, run_id: str | None = None
-) -> StepResult:
-    """Group the live signals that say the same, over all of them; nothing is merged or dropped."""
-    with database.begin() as connection:
-        rows = signals.for_clustering(connection, workspace_id)
-        determined_by = _duplicates_determined_by(connection, workspace_id, rows, embedder)
-
-    def do(connection: Connection) -> StepResult:
-        having, vectors = with_vectors(connection, workspace_id, rows, embedder)
-        words = signals.verbatims(connection, workspace_id, [row["id"] for row in having])
-        ids = [row["id"] for row in having]
-        threshold = embedder.scale.duplicate
-        found = duplicates.find_duplicates(ids, [words[one] for one in ids], vectors, threshold=threshold)
-        clusters.replace_duplicates(connection, workspace_id, [one.__dict__ for one in found])
-        return StepResult("duplicate_signals")
-
-    result = work_whole(database, workspace_id, "duplicate_signals", determined_by, do, run_id=run_id)
-    with database.begin() as connection:
-        result.counts.update(clusters.count_duplicates(connection, workspace_id))
-    return result
