@@ -242,8 +242,14 @@ def _blank(connection: Connection, workspace_id: str, found: Traces) -> None:
     """Empty what stays as a row but was worded with the documents: themes, initiatives, the newest artifacts."""
     _run(
         connection, workspace_id,
-        "UPDATE elmer.clusters SET theme = NULL, summary = NULL, terms = '[]', central_signal_ids = '[]', "
-        "named_by = NULL, updated_at = now() WHERE workspace_id = :w AND id = ANY(:ids)", found.clusters,
+        "UPDATE elmer.clusters SET theme = NULL, summary = NULL, distinction = NULL, terms = '[]', "
+        "central_signal_ids = '[]', named_for = '[]', named_by = NULL, updated_at = now() "
+        "WHERE workspace_id = :w AND id = ANY(:ids)", found.clusters,
+    )  # fmt: skip
+    _run(
+        connection, workspace_id,
+        "UPDATE elmer.notices SET message = '', told_at = coalesce(told_at, now()) "
+        "WHERE workspace_id = :w AND cluster_id = ANY(:ids)", found.clusters,
     )  # fmt: skip
     _run(
         connection, workspace_id,
