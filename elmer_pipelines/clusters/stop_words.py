@@ -45,10 +45,6 @@ unserer unter viel viele vier vom von vor war waren warum was weil weiter welche
 wieder wir wird wirklich wo woche wochen wollen worden wurde wurden wäre würde würden zehn zu zum zur zwar zwei
 zwischen zwölf über
 """
-_NEGATIONS = """
-can't cannot couldn't didn't doesn't don't isn't kein keine keinen lacks missing never nicht nie no not ohne unable
-wasn't without won't
-"""
 _GLUE = """
 after against and as at before between by for from in into no not of off on onto or out over per since than to under up
 via when while with within without
@@ -67,7 +63,6 @@ don't doesn't didn't do does did please let let's never always just was were is 
 got not and then
 """
 STOP_WORDS = frozenset(_ENGLISH.split()) | frozenset(_GERMAN.split())
-NEGATIONS = frozenset(_NEGATIONS.split())
 GERMAN_WORDS = frozenset(_GERMAN.split()) - frozenset(_ENGLISH.split())
 GLUE = frozenset(_GLUE.split())  # what may stand inside a name, between two words that mean something
 LEFT_OUT = frozenset(_LEFT_OUT.split())  # what may stand there and is passed over

@@ -6,6 +6,7 @@ Pure functions over dates; nothing here forecasts. Why documents are counted and
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -165,14 +166,14 @@ def stratified_test(tables: Sequence[tuple[int, int, int, int]]) -> tuple[float,
     sums = np.ones(1)
     lowest, expected = 0, 0.0
     for recent, recent_total, past, past_total in tables:
-        chance = hypergeom(recent_total + past_total, recent + past, recent_total)
-        least, most = max(0, recent + past - past_total), min(recent + past, recent_total)
-        spread = _SPREADS * float(chance.std()) + 1
-        least = max(least, int(chance.mean() - spread))
-        most = min(most, int(chance.mean() + spread) + 1)
-        sums = np.convolve(sums, chance.pmf(np.arange(least, most + 1)))
+        held, units = recent + past, recent_total + past_total
+        mean = recent_total * held / units
+        spread = _SPREADS * math.sqrt(mean * (1 - held / units) * past_total / max(units - 1, 1)) + 1
+        least = max(0, recent_total + held - units, math.floor(mean - spread))
+        most = min(held, recent_total, math.ceil(mean + spread))
+        sums = np.convolve(sums, hypergeom.pmf(np.arange(least, most + 1), units, held, recent_total))
         lowest += least
-        expected += float(chance.mean())
+        expected += mean
     observed = sum(table[0] for table in tables) - lowest
     here = sums[observed] if 0 <= observed < len(sums) else 0.0
     return expected, float(min(1.0, sums[sums <= here * _TIE].sum()))
