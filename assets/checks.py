@@ -9,6 +9,7 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from elmer_pipelines import checks as engine
+from elmer_pipelines import cluster_checks as clusters
 from elmer_pipelines.resources import WORKSPACES, ElmerResource
 
 _SEVERITY = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
@@ -49,6 +50,16 @@ COVERAGE_OF_SIGNALS = Check(
     "coverage",
     "Every signal is in a cluster, or visibly in none.",
     lambda connection, workspace, *_: engine.signals_are_clustered(connection, workspace),
+)
+STABILITY = Check(
+    "stability",
+    "At least 90 % of the signals that the last clustering found in a cluster stayed in it, under its id.",
+    lambda connection, workspace, *_: clusters.clusters_are_stable(connection, workspace),
+)
+SIBLING_NAMES = Check(
+    "siblings_have_names_of_their_own",
+    "No two clusters of one level bear the same name; no two needs of one theme.",
+    lambda connection, workspace, *_: clusters.siblings_have_own_names(connection, workspace),
 )
 
 SPENDING = Check(

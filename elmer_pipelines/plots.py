@@ -39,7 +39,7 @@ def cluster_sizes(connection: Connection, workspace_id: str) -> str | None:
     rows = connection.execute(
         text(
             "SELECT coalesce(human_theme, theme, id), size FROM elmer.clusters "
-            "WHERE workspace_id = :w AND ended_at IS NULL ORDER BY size DESC, id LIMIT :most"
+            "WHERE workspace_id = :w AND level = 'theme' AND ended_at IS NULL ORDER BY size DESC, id LIMIT :most"
         ),
         {"w": workspace_id, "most": _BARS},
     )

@@ -6,10 +6,12 @@ Everything here reads or corrects; bringing a workspace up to date is the pipeli
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from elmer_pipelines.clusters import overview
 from elmer_pipelines.documents.workspace_file import read_workspace_file, write_starter
 from elmer_pipelines.errors import NotFoundError, WorkspaceError
 from elmer_pipelines.explaining import Explanation, explain
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from elmer_pipelines.settings import Settings
+    from elmer_pipelines.store.clusters import Level
 
 Exported = Literal["documents", "signals", "clusters", "links", "artifacts"]
 CostsBy = Literal["model", "day", "asset", "workspace", "run", "prompt"]
@@ -91,10 +94,11 @@ class Workbench:
             rows = signal_store.live(connection, self.workspace_id)
         return _frame(rows, _SIGNAL_COLUMNS)
 
-    def clusters(self) -> pd.DataFrame:
-        """Live clusters, largest first: id, theme, summary, size, severity, frequency, confidence, suggested_action…"""
+    def clusters(self, level: Level = "theme") -> pd.DataFrame:
+        """Live areas, themes or needs, largest first: id, theme, summary, distinction, size, severity, frequency,
+        confidence, suggested_action, trend, documents, kinds, segments, first_heard, last_heard, weeks…"""
         with self.database.begin() as connection:
-            return _frame(cluster_store.live(connection, self.workspace_id))
+            return _frame(overview.clusters(connection, self.workspace_id, level))
 
     def links(self) -> pd.DataFrame:
         """Links of signals to projects: signal_id, project_id, project, method, similarity, reason, created_at."""
@@ -233,7 +237,7 @@ class Workbench:
             },
             "signals": {"total": sum(signals["status"].values()), "by_severity": signals["severity"],
                         "by_status": signals["status"], "rejected_quotes": signals["rejected"]},
-            "clusters": {"total": len(clusters), "unclustered": unclustered},
+            "clusters": {"total": len(clusters), "unclustered": unclustered, **_told_of(clusters)},
             "projects": {origin: origins.count(origin) for origin in ("named", "initiative")},
             "artifacts": _by_kind(artifacts),
             "steps": {step: steps[step] for step in STEPS if step in steps},
@@ -302,6 +306,14 @@ def _frame(rows: list[dict[str, Any]], columns: list[str] | None = None) -> pd.D
     import pandas as pd
 
     return pd.DataFrame(rows, columns=columns) if columns else pd.DataFrame(rows)
+
+
+def _told_of(clusters: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """How many clusters by what is suggested for them, and by how they move."""
+    return {
+        title: dict(sorted(Counter(one[column] for one in clusters if one[column]).items()))
+        for title, column in (("by_action", "suggested_action"), ("by_trend", "trend"))
+    }
 
 
 def _by_kind(artifacts: list[dict[str, Any]]) -> dict[str, dict[str, int]]:

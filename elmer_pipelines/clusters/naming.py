@@ -223,22 +223,20 @@ def _fuller(key: Key, ranked: list[Key], phrases: Phrases) -> Key:
 
 
 def _beside(first: Key, things: list[Key], weights: dict[Key, float], phrases: Phrases) -> list[Key]:
-    """What to put beside a phrase: at most two more where it is one word, one where it is more."""
-    chosen: list[Key] = []
+    """What to put beside a phrase: always something where it is one word, else where few members use its words."""
     used = set(first)
-    while len(chosen) < 1:
-        left = [words for words in phrases.texts if used.isdisjoint(words)]
+    left = phrases.texts
+    if len(first) > 1:
+        left = tuple(words for words in phrases.texts if used.isdisjoint(words))
         if len(left) <= (1 - _COVERED) * phrases.size:
-            break
-        heard = Counter(word for words in left for word in words)
-        stems = {word[:_STEM] for word in used}
-        others = [key for key in things if len(key) < PHRASE_WORDS and stems.isdisjoint(word[:_STEM] for word in key)]
-        best = max(others, key=lambda key: (min(heard[word] for word in key) * weights[key], key), default=None)
-        if best is None or min(heard[word] for word in best) < max(2, _SHARED * phrases.size):
-            break
-        chosen.append(best)
-        used |= set(best)
-    return chosen
+            return []
+    heard = Counter(word for words in left for word in words)
+    stems = {word[:_STEM] for word in first}
+    others = [key for key in things if len(key) < PHRASE_WORDS and stems.isdisjoint(word[:_STEM] for word in key)]
+    best = max(others, key=lambda key: (min(heard[word] for word in key) * weights[key], key), default=None)
+    if best is None or min(heard[word] for word in best) < max(2, _SHARED * phrases.size):
+        return []
+    return [best]
 
 
 def _name(keys: list[Key], phrases: Phrases) -> str:

@@ -125,3 +125,26 @@ def centres(connection: Connection, workspace_id: str, model: str) -> dict[str, 
             (model, workspace_id),
         )
         return {cluster_id: centre.to_numpy().astype(np.float32) for cluster_id, centre in cursor}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A signal of a sample: the theme it is in, or, not `inside` any, the nearest."""
+
+    text_hash: str
+    cluster_id: str
+    inside: bool
+
+
+def sample(connection: Connection, workspace_id: str, number: int) -> list[Placed]:
+    """At most so many live signals that have a live theme or a nearest one, by id: ids are hashes, so it is fair."""
+    rows = connection.execute(
+        text(
+            "SELECT s.text_hash, c.id, m.cluster_id IS NOT NULL AS inside FROM elmer.cluster_members m "
+            "JOIN elmer.signals s ON s.workspace_id = m.workspace_id AND s.id = m.signal_id AND s.retired_at IS NULL "
+            "JOIN elmer.clusters c ON c.workspace_id = m.workspace_id AND c.id = coalesce(m.cluster_id, m.nearest_id) "
+            "AND c.ended_at IS NULL WHERE m.workspace_id = :w ORDER BY m.signal_id LIMIT :n"
+        ),
+        {"w": workspace_id, "n": number},
+    )
+    return [Placed(*row) for row in rows]
