@@ -76,7 +76,7 @@ def _scaled(means: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.zeros((1, 2))
     wanted = np.linalg.norm(means[:, None] - means[None], axis=2)
     centred = means - means.mean(axis=0)
-    places = centred @ _directions(centred)
+    places: NDArray[np.float64] = centred @ _directions(centred)
     places = places + 1e-6 * np.column_stack([np.arange(number), np.arange(number) ** 2 % 7])  # none upon another
     for _ in range(_ROUNDS):
         distance = np.linalg.norm(places[:, None] - places[None], axis=2)

@@ -22,7 +22,7 @@ QUOTES = 3
 MAX_QUOTE = 200
 _NAME_QUOTE = 60
 _TOLD_TERMS = 3
-_CENTRAL = 0.7  # of a quote's worth is being central, the rest being unlike those chosen before it
+_CENTRAL = 0.6  # of a quote's worth is being central, the rest being unlike those chosen before it
 _CANDIDATES = 100  # the most central; a marginal text stands for nothing, however different
 _SPACE = re.compile(r"\s+")
 

@@ -129,7 +129,7 @@ def live(connection: Connection, workspace_id: str, level: Level = "theme") -> l
         text(
             "SELECT c.id, c.level, c.parent_id, coalesce(c.human_theme, c.theme) AS theme, c.summary, "
             "c.distinction, c.size, c.severity, c.frequency, "
-            "c.confidence, c.suggested_action, c.terms, c.central_signal_ids, c.named_by, "
+            "c.confidence, c.suggested_action, c.suggested_project_id, c.terms, c.central_signal_ids, c.named_by, "
             "c.human_theme IS NOT NULL AS named_by_person, t.verdict AS trend, c.created_at, c.updated_at "
             "FROM elmer.clusters c LEFT JOIN elmer.cluster_trends t "
             "ON t.workspace_id = c.workspace_id AND t.cluster_id = c.id "
