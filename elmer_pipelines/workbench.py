@@ -16,6 +16,7 @@ from elmer_pipelines.documents.workspace_file import read_workspace_file, write_
 from elmer_pipelines.errors import NotFoundError, WorkspaceError
 from elmer_pipelines.explaining import Explanation, explain
 from elmer_pipelines.installation import open_database
+from elmer_pipelines.notifications import withhold
 from elmer_pipelines.pipeline import STEPS, Pipeline
 from elmer_pipelines.planning import StepPlan, plan
 from elmer_pipelines.purging import Purge, plan_purge, purge
@@ -187,6 +188,7 @@ class Workbench:
     def purge(self, plan: Purge) -> None:
         """Delete what the plan found, for good. Raises RecordError where an artifact's file can't be deleted."""
         purge(self.database, self.workspace_id, plan)
+        withhold(self.settings, self.workspace_id, plan.traces.clusters)
 
     def costs(self, since: datetime | None = None, *, by: CostsBy = "model") -> pd.DataFrame:
         """Per model, day (UTC), asset, prompt, run, or workspace (then of all): calls, cached, failed, inputs, tokens,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 UNPLACED = -1
 _ROUNDS = 200
-_CLOUD = 0.42  # of the distance to the nearest cluster: a cloud's standard deviation
+_CLOUD = 0.33  # of the distance to the nearest cluster: a cloud's standard deviation
 _STRAY = 1.6  # signals of no cluster lie around the nearest one, so much farther out
 
 

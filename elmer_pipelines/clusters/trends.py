@@ -1,7 +1,7 @@
 """How a cluster's share of what customers say changes, week by week, with the arithmetic behind the verdict.
 
-Pure functions over dates; nothing here forecasts. Why documents are counted and not signals is decision 7 in
-`docs/decisions/`.
+Pure functions over dates; nothing here forecasts. Why documents are counted and not signals:
+`docs/decisions/0009-trends-count-documents.md`.
 """
 
 from __future__ import annotations

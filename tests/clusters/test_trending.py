@@ -1,4 +1,4 @@
-"""A spike is told exactly once: however often the step runs, in this process or the next, and for all levels' counts."""
+"""A spike is told exactly once, however often the step runs, in this process or the next."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def said(story: Story, what: str, per_week: Sequence[int], end: datetime = END) -> list[str]:
     """So many documents about it in each week, the last week being that of `end`."""
     return [
-        story.signal(f"The {what} {end - timedelta(weeks=back):%G-%V}-{number}", occurred_at=end - timedelta(weeks=back))
+        story.signal(
+            f"The {what} {end - timedelta(weeks=back):%G-%V}-{number}", occurred_at=end - timedelta(weeks=back)
+        )
         for back, count in enumerate(reversed(per_week))
         for number in range(count)
     ]
@@ -48,7 +50,7 @@ def test_a_spike_is_told_once(story: Story, settings: Settings) -> None:
     story.cluster("notes", rising)
     story.cluster("bills", said(story, "bill", [3] * 16))
     result = follow_trends(story.database, story.workspace_id, settings)
-    assert (result.counts["growing"], result.counts["stable"], result.counts["spikes_told"]) == (1, 1, 1)
+    assert (result.counts["growing"], result.counts["fading"], result.counts["spikes_told"]) == (1, 1, 1)
     (line,) = notifications.notifications(settings)
     assert (line["kind"], line["workspace"], line["cluster"], line["week"]) == (
         SPIKE, story.workspace_id, "C-notes", "2026-03-23",
@@ -116,6 +118,20 @@ def test_spikes_stay_in_their_workspace(story: Story, settings: Settings, databa
     follow_trends(database, "other", settings)
     assert [one["workspace"] for one in notifications.notifications(settings)] == ["other"]
     assert story.run("SELECT count(*) FROM elmer.notices WHERE workspace_id = :w")[0][0] == 0
+
+
+def test_what_was_told_of_a_cluster_loses_its_words_when_they_are_purged(story: Story, settings: Settings) -> None:
+    story.cluster("notes", said(story, "note", [1] * 12 + [5] * 4))
+    story.cluster("bills", said(story, "bill", [3] * 16))
+    follow_trends(story.database, story.workspace_id, settings)
+    notifications.notify(settings, "run_failed", story.workspace_id, "It failed.")
+    notifications.withhold(settings, "other", ["C-notes"])
+    assert "notes is growing" in notifications.notifications(settings)[0]["message"]
+    notifications.withhold(settings, story.workspace_id, ["C-notes"])
+    told = notifications.notifications(settings)
+    assert [one["message"] for one in told] == ["Cluster C-notes: purged.", "It failed."]
+    follow_trends(story.database, story.workspace_id, settings)
+    assert len(notifications.notifications(settings)) == 2
 
 
 def test_a_sparkline_is_a_bar_a_week() -> None:

@@ -66,10 +66,10 @@ def test_longer_documents_alone_make_nothing_grow() -> None:
     """Interviews about four things each after tickets about one: everything is heard in more of the documents."""
     names = ["a", "b", "c", "d"]
     tickets = heard(**{name: [3] * 26 + [0] * 4 for name in names})
-    interviews = [
-        Heard(f"i-{number}", END - timedelta(days=number), (name,)) for number in range(25) for name in names
+    interviews = [Heard(f"i-{number}", END - timedelta(days=number), (name,)) for number in range(25) for name in names]
+    earlier = [
+        Heard(f"e-{number}", END - timedelta(weeks=5 + number), (name,)) for number in range(9) for name in names
     ]
-    earlier = [Heard(f"e-{number}", END - timedelta(weeks=5 + number), (name,)) for number in range(9) for name in names]
     found = cluster_trends([*tickets, *earlier, *interviews], names)
     assert {trend.verdict for trend in found.values()} == {"stable"}
 
