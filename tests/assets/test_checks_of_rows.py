@@ -128,7 +128,8 @@ def test_the_stability_of_ids_is_what_the_last_clustering_found(database: Databa
 
 def test_siblings_with_one_name_are_found(database: Database, workspace: str) -> None:
     rows = [
-        ("C-1", "theme", None, "Sync", None), ("C-2", "theme", "C-9", "Notes", "sync"), ("C-9", "area", None, "Sync", None),
+        ("C-1", "theme", None, "Sync", None), ("C-2", "theme", "C-9", "Notes", "sync"),
+        ("C-9", "area", None, "Sync", None),
         ("C-3", "need", "C-1", "Sync", None), ("C-4", "need", "C-2", "Sync", None),
         ("C-5", "theme", None, None, None),
     ]  # fmt: skip
