@@ -65,7 +65,7 @@ class Named:
 def local_themes(siblings: Sequence[ClusterTexts]) -> dict[str, Theme]:
     """A theme for each of these siblings by id, no two with the same name, whatever the order of clusters and signals.
 
-    A larger cluster chooses its name first; one whose members share no telling word is named by its central quote.
+    A larger cluster chooses its name first; one whose members share no telling word is named by a quote.
     """
     ordered = sorted(siblings, key=lambda cluster: (-len(cluster.texts), cluster.cluster_id))
     grammar = Grammar()
@@ -79,7 +79,7 @@ def local_themes(siblings: Sequence[ClusterTexts]) -> dict[str, Theme]:
         own = terms(said, weights)
         quotes = telling_quotes(cluster)
         quote = cluster.texts[quotes[0]] if quotes else ""
-        offered = names(said, weights, grammar) or [f"“{shortened(quote, _NAME_QUOTE)}”"]
+        offered = names(said, weights, grammar) or [_quoted([cluster.texts[row] for row in quotes])]
         free = next((name for name in offered if name.casefold() not in taken), None)
         name = free or own_name(offered[0], own, taken)
         taken.add(name.casefold())
@@ -165,6 +165,12 @@ def shortened(text: str, limit: int = MAX_QUOTE) -> str:
 def _to_centre(cluster: ClusterTexts) -> NDArray[np.float64]:
     similarity: NDArray[np.float64] = cluster.vectors @ cluster.vectors.mean(axis=0, dtype=np.float64)
     return np.round(similarity, 6)
+
+
+def _quoted(quotes: Sequence[str]) -> str:
+    """The shortest of the quotes, as a name."""
+    bare = [shortened(quote.strip(' "“”„'), _NAME_QUOTE) for quote in quotes]
+    return f"“{min(bare, key=lambda quote: (len(quote), quote), default='')}”"
 
 
 def _distinction(own: Sequence[str]) -> str | None:
