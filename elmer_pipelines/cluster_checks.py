@@ -50,7 +50,7 @@ def siblings_have_own_names(connection: Connection, workspace_id: str) -> CheckO
         not double,
         f"All {named} names are told apart from their siblings'."
         if not double
-        else f"{len(double)} names are borne by several siblings. Rename one: elmer cluster name.",
+        else f"{len(double)} names are borne by several siblings. `elmer clusters rename` gives one your own name.",
         figures={"named": named, "shared_names": len(double)},
         examples=[{"name": str(key[-1]), "clusters": ", ".join(ids)} for key, ids in double.items()][:_SHOWN],
     )

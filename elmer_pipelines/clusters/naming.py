@@ -127,7 +127,8 @@ def names(phrases: Phrases, weights: dict[Key, float], grammar: Grammar) -> list
     for key in _apart(ranked):
         fuller = _fuller(key, ranked, phrases)
         names_one = len(fuller) > 1 or fuller in things
-        found.append((not names_one, _name([fuller, *_beside(fuller, things, weights, phrases)], phrases)))
+        shown = _together([fuller, *_beside(fuller, things, weights, phrases)], phrases)
+        found.append((not names_one, _name(shown, phrases)))
     return list(dict.fromkeys(name for _, name in sorted(found, key=lambda one: one[0])))
 
 
@@ -216,10 +217,18 @@ def _apart(ranked: list[Key]) -> list[Key]:
 
 
 def _fuller(key: Key, ranked: list[Key], phrases: Phrases) -> Key:
-    """The longer phrase in which a word mostly stands, where there is one."""
-    least = _SAID_MORE_FULLY * phrases.support[key]
-    longer = [one for one in ranked if set(key) < set(one) and phrases.support[one] >= least]
-    return longer[0] if longer and len(key) < PHRASE_WORDS else key
+    """The longest phrase that words often stand in, where there is one."""
+    for one in ranked:
+        if set(key) < set(one) and phrases.support[one] >= _SAID_MORE_FULLY * phrases.support[key]:
+            return _fuller(one, ranked, phrases)
+    return key
+
+
+def _together(keys: list[Key], phrases: Phrases) -> list[Key]:
+    """One phrase instead of two words that a member says in a row."""
+    words = {word for key in keys for word in key}
+    rows = [key for key in phrases.support if len(keys) == len(words) == len(key) and set(key) == words]
+    return [min(rows, key=lambda key: (-phrases.support[key], key))] if len(words) > 1 and rows else keys
 
 
 def _beside(first: Key, things: list[Key], weights: dict[Key, float], phrases: Phrases) -> list[Key]:
