@@ -9,6 +9,7 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from elmer_pipelines import checks as engine
+from elmer_pipelines import cluster_checks as clusters
 from elmer_pipelines.resources import WORKSPACES, ElmerResource
 
 _SEVERITY = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
@@ -54,6 +55,16 @@ DUPLICATES = Check(
     "duplicates_are_whole",
     "Every group has two signals or more, and every merged one has a live signal of this workspace to speak for it.",
     lambda connection, workspace, *_: engine.duplicates_are_whole(connection, workspace),
+)
+STABILITY = Check(
+    "stability",
+    "At least 90 % of the signals that the last clustering found in a cluster stayed in it, under its id.",
+    lambda connection, workspace, *_: clusters.clusters_are_stable(connection, workspace),
+)
+SIBLING_NAMES = Check(
+    "siblings_have_names_of_their_own",
+    "No two clusters of one level bear the same name; no two needs of one theme.",
+    lambda connection, workspace, *_: clusters.siblings_have_own_names(connection, workspace),
 )
 
 SPENDING = Check(

@@ -25,6 +25,8 @@ _TABLES = {
 _SHOWN_ROWS = 20
 
 Plot = Callable[[Connection, str], str | None]
+# A picture as Markdown, a list of rows, or a figure; None where there is nothing to show.
+Show = Callable[[Connection, str, ElmerResource], "str | Sequence[Mapping[str, Any]] | float | None"]
 
 
 def table_asset(
@@ -34,8 +36,12 @@ def table_asset(
     pool: str | None = None,
     checks: Sequence[Check] = (),
     plot: Plot | None = None,
+    shows: Mapping[str, Show] | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Make an asset of a function that runs one step; its docstring is what people read in the UI."""
+    """Make an asset of a function that runs one step; its docstring is what people read in the UI.
+
+    `shows` are read from the database after each run, by the name they have in the metadata.
+    """
 
     def declare(step: Callable[[ElmerResource, str, str], StepResult]) -> dg.AssetsDefinition:
         name = step.__name__
@@ -59,7 +65,7 @@ def table_asset(
                 context.log.warning(
                     f"{name} stopped, {done.counts['left']:,} records are left: {done.counts['reason']}"
                 )
-            return _materialized(elmer, context.partition_key, done, name, checks, plot)
+            return _materialized(elmer, context.partition_key, done, name, checks, plot, shows or {})
 
         return asset
 
@@ -67,20 +73,34 @@ def table_asset(
 
 
 def _materialized(
-    elmer: ElmerResource, workspace_id: str, done: StepResult, name: str, checks: Sequence[Check], plot: Plot | None
+    elmer: ElmerResource,
+    workspace_id: str,
+    done: StepResult,
+    name: str,
+    checks: Sequence[Check],
+    plot: Plot | None,
+    shows: Mapping[str, Show],
 ) -> "dg.MaterializeResult[Any]":
     """What the step did and how its table stands now, as Dagster keeps it."""
     with elmer.pipeline.database.begin() as connection:
         state = state_of(connection, workspace_id, name)
         picture = plot(connection, workspace_id) if plot else None
+        read = {title: show(connection, workspace_id, elmer) for title, show in shows.items()}
     shown = {"dagster/row_count": state.rows, **step_metadata(done)}
     if picture:
         shown["picture"] = dg.MetadataValue.md(picture)
+    shown |= {title: _value(one) for title, one in read.items() if one is not None and one != []}
     return dg.MaterializeResult(
         metadata=shown,
         check_results=results(elmer, workspace_id, name, checks),
         data_version=dg.DataVersion(state.version),
     )
+
+
+def _value(shown: str | Sequence[Mapping[str, Any]] | float) -> Any:
+    if isinstance(shown, str):
+        return dg.MetadataValue.md(shown)
+    return dg.MetadataValue.float(shown) if isinstance(shown, float) else table(shown)
 
 
 def step_metadata(done: StepResult) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from elmer_pipelines.artifacts.writing import prompts_of as artifact_prompts
 from elmer_pipelines.clusters.clustering import standing, wanted_clusters
 from elmer_pipelines.clusters.theme_prompt import ThemeAnswer
 from elmer_pipelines.clusters.theming import prompts_of as theme_prompts
-from elmer_pipelines.clusters.theming import wanted_themes, wanted_trends
+from elmer_pipelines.clusters.theming import wanted_themes
+from elmer_pipelines.clusters.trending import wanted_trends
 from elmer_pipelines.documents.ingest import wanted_documents, wanted_knowledge
 from elmer_pipelines.models.naming import split_model
 from elmer_pipelines.models.recorded import prompt_fingerprint
@@ -173,7 +174,7 @@ def _themes(pipeline: Pipeline, connection: Connection, workspace_id: str) -> De
     name = model.model
 
     def asked(connection: Connection, ids: Sequence[str]) -> Asked:
-        prompts = theme_prompts(wanted.clusters)
+        prompts = theme_prompts(connection, workspace_id, wanted)
         return _asked(connection, workspace_id, [prompts[one] for one in ids], ThemeAnswer, model)
 
     return Demand(wanted.determinants, name, _provider(pipeline, "generate"), asked)

@@ -91,16 +91,16 @@ def _themes(settings: Settings) -> Mapping[str, Part]:
     from elmer_pipelines.clusters import theming
     from elmer_pipelines.clusters.theme_prompt import prompt_file
 
-    model, rules = _model(settings, "generate"), {"rules": labelled(theming._THEMES_VERSION)}
+    model, rules = _model(settings, "generate"), {"rules": labelled(theming._VERSION)}
     if model is None:
-        return {"vectors": _embeddings(settings)["model"], "model": labelled(theming._LOCAL), **rules}
+        return {"model": labelled(theming._LOCAL), **rules}
     return {"prompt": prompt_file().determinant, "model": labelled(model.model), **rules}
 
 
 def _trends(_: Settings) -> Mapping[str, Part]:
-    from elmer_pipelines.clusters import theming
+    from elmer_pipelines.clusters import trending
 
-    return {"rules": labelled(theming._TRENDS_VERSION)}
+    return {"rules": labelled(trending._VERSION)}
 
 
 def _projects(_: Settings) -> Mapping[str, Part]:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from elmer_pipelines.settings import Settings
 
 FILE = "notifications.jsonl"
@@ -34,6 +36,21 @@ def notify(settings: Settings, kind: str, workspace_id: str | None, message: str
         file.write(json.dumps(line) + "\n")
     _LOG.warning("%s: %s", kind, message)
     return line
+
+
+def withhold(settings: Settings, workspace_id: str, clusters: Collection[str]) -> None:
+    """Take the words out of what was told of these clusters; that something was told stays.
+
+    The file is replaced as a whole; a line that another process appends at that moment may be lost.
+    """
+    lines = notifications(settings)
+    touched = [one for one in lines if one["workspace"] == workspace_id and one.get("cluster") in clusters]
+    if touched:
+        for one in touched:
+            one["message"] = f"Cluster {one['cluster']}: purged."
+        beside = settings.home_folder / f"{FILE}.new"
+        beside.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+        beside.replace(settings.home_folder / FILE)
 
 
 def notifications(settings: Settings) -> list[dict[str, Any]]:

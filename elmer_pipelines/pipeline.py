@@ -198,9 +198,9 @@ class Pipeline:
 
     def cluster_trends(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """How often each cluster was heard, by week."""
-        from elmer_pipelines.clusters.theming import follow_trends
+        from elmer_pipelines.clusters.trending import follow_trends
 
-        return follow_trends(self.database, workspace_id, run_id=run_id)
+        return follow_trends(self.database, workspace_id, self.settings, run_id=run_id)
 
     def projects(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """The projects that workspace.toml names."""
@@ -219,9 +219,12 @@ class Pipeline:
 
     def initiatives(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """Clusters that become projects, which get their vectors at once: the next run finds nothing left to do."""
+        from elmer_pipelines.clusters.actions import suggest_actions
         from elmer_pipelines.projects.initiatives import decide_initiatives
 
         automation = self.workspace_file(workspace_id).automation
+        with self.database.begin() as connection:
+            suggest_actions(connection, workspace_id, self.embedder)
         result = decide_initiatives(self.database, workspace_id, automation, self.embedder.scale, run_id=run_id)
         embedded = self.project_embeddings(workspace_id, run_id=run_id)
         result.model_calls, result.cost_usd = embedded.model_calls, embedded.cost_usd

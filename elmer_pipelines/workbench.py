@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from elmer_pipelines import searching
 from elmer_pipelines.clusters import history as told
-from elmer_pipelines.clusters import pinning
+from elmer_pipelines.clusters import overview, pinning
 from elmer_pipelines.clusters import views as cluster_views
 from elmer_pipelines.clusters.clustering import ask_again
 from elmer_pipelines.documents.workspace_file import read_workspace_file, write_starter
 from elmer_pipelines.errors import NotFoundError, WorkspaceError
 from elmer_pipelines.explaining import Explanation, explain
 from elmer_pipelines.installation import open_database
-from elmer_pipelines.pipeline import STEPS, Pipeline
+from elmer_pipelines.inventory import inventory
+from elmer_pipelines.notifications import withhold
+from elmer_pipelines.pipeline import Pipeline
 from elmer_pipelines.planning import StepPlan, plan, reading
 from elmer_pipelines.purging import Purge, plan_purge, purge
 from elmer_pipelines.searching import Filters, Found
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from elmer_pipelines.settings import Settings
+    from elmer_pipelines.store.clusters import Level
     from elmer_pipelines.store.duplicates import Merge
 
 Exported = Literal["documents", "signals", "clusters", "links", "artifacts"]
@@ -102,10 +105,11 @@ class Workbench:
             rows = signal_store.live(connection, self.workspace_id)
         return _frame(rows, _SIGNAL_COLUMNS)
 
-    def clusters(self) -> pd.DataFrame:
-        """Live clusters, largest first: id, theme, summary, size, severity, frequency, confidence, suggested_action…"""
+    def clusters(self, level: Level = "theme") -> pd.DataFrame:
+        """Live areas, themes or needs, largest first: id, theme, summary, distinction, size, severity, frequency,
+        confidence, suggested_action, trend, documents, kinds, segments, first_heard, last_heard, weeks…"""
         with self.database.begin() as connection:
-            return _frame(cluster_store.live(connection, self.workspace_id))
+            return _frame(overview.clusters(connection, self.workspace_id, level))
 
     def cluster_tree(self) -> list[dict[str, Any]]:
         """Areas, themes and needs as rows in the order of a tree, each with its `depth`; plain values."""
@@ -277,6 +281,7 @@ class Workbench:
     def purge(self, plan: Purge) -> None:
         """Delete what the plan found, for good. Raises RecordError where an artifact's file can't be deleted."""
         purge(self.database, self.workspace_id, plan)
+        withhold(self.settings, self.workspace_id, plan.traces.clusters)
 
     def costs(self, since: datetime | None = None, *, by: CostsBy = "model") -> pd.DataFrame:
         """Per model, day (UTC), asset, prompt, run, or workspace (then of all): calls, cached, failed, inputs, tokens,
@@ -308,36 +313,8 @@ class Workbench:
     def status(self) -> dict[str, Any]:
         """Counts per step and of what there is; plain values, fit for JSON."""
         with self.database.begin() as connection:
-            steps = outcomes.counts(connection, self.workspace_id)
-            documents = document_store.counts(connection, self.workspace_id)
-            signals = signal_store.counts(connection, self.workspace_id)
-            clusters = cluster_store.live(connection, self.workspace_id)
-            unclustered = cluster_store.unclustered(connection, self.workspace_id)
-            merged = duplicate_store.count(connection, self.workspace_id)["merged"]
-            calls = journal.totals(connection, self.workspace_id)
-            artifacts = artifact_store.listing(connection, self.workspace_id)
-            origins = [one.origin for one in project_store.live(connection, self.workspace_id)]
-        failed = steps.get("documents", {}).get("failed", 0)
-        return {
-            "workspace": self.workspace_id,
-            "documents": {
-                "files": documents["files"],
-                "files_read": documents["files"] - failed,
-                "files_failed": failed,
-                "documents": documents["live"],
-                "retired": documents["retired"],
-            },
-            "signals": {"total": sum(signals["status"].values()), "by_severity": signals["severity"],
-                        "by_status": signals["status"], "merged": merged, "rejected_quotes": signals["rejected"]},
-            "clusters": {"total": len(clusters), "unclustered": unclustered},
-            "projects": {origin: origins.count(origin) for origin in ("named", "initiative")},
-            "artifacts": _by_kind(artifacts),
-            "steps": {step: steps[step] for step in STEPS if step in steps},
-            "models": calls,
-            "model_calls": sum(one["calls"] for one in calls if one["provider"] != "local"),
-            "cost_usd": _sum_of_known([one["cost_usd"] for one in calls]),
-            "budget": self.budget(),
-        }  # fmt: skip
+            found = inventory(connection, self.workspace_id)
+        return {**found, "budget": self.budget()}
 
     def edit_signal(self, signal_id: str, **changes: str) -> None:
         """Lay your severity, frequency, segment or interpretation over the machine's; "" takes an edit back.
@@ -404,16 +381,3 @@ def _results(found: Found, columns: list[str] | None = None) -> pd.DataFrame:
     frame = _frame(found.rows, columns or [*_WHY, *_SIGNAL_COLUMNS, "matches"])
     frame.attrs["notes"] = found.notes
     return frame
-
-
-def _by_kind(artifacts: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for one in artifacts:
-        counts = found.setdefault(one["kind"], {"draft": 0, "final": 0})
-        counts[one["status"]] += 1
-    return found
-
-
-def _sum_of_known(costs: list[float | None]) -> float | None:
-    """The sum, or None where one is not known: a missing figure is missing."""
-    return None if None in costs else float(sum(cost for cost in costs if cost is not None))

@@ -303,7 +303,7 @@ def write(
         signals=found.signals,
         unclustered=found.unclustered,
         clusters=found.clusters,
-        figures={**found.figures, "rules": rules, "asked": asked, "moved": found.moved},
+        figures={**found.figures, "rules": rules, "asked": asked, "kept": found.kept, "moved": found.moved},
     )
     kept = {row.id for row in found.rows}
     ended = {one: found.ended.get(one, []) for one in store.live_ids(connection, workspace_id) if one not in kept}

@@ -1,53 +1,59 @@
-"""The steps `cluster_themes` and `cluster_trends`: what each cluster is called, and how often it was heard.
+"""The step `cluster_themes`: which clusters need a name, who gives it, and that no two siblings bear the same.
 
-How names and trends are worked out is in `themes.py`, `theme_prompt.py` and `trends.py`.
+What a name is made of is in `material.py`, how it is worked out in `themes.py` and `theme_prompt.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+import threading
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.clusters.theme_prompt import (
-    ThemeAnswer,
-    named,
-    naming_prompt,
-    nearest_siblings,
-    prompt_file,
-    siblings_of,
-)
-from elmer_pipelines.clusters.themes import ClusterTexts, Theme, local_themes, with_own_name
-from elmer_pipelines.clusters.trends import cluster_trends
+from elmer_pipelines.clusters.actions import suggest_actions
+from elmer_pipelines.clusters.material import Material, Standing, kept_back, material, siblings_of, standing
+from elmer_pipelines.clusters.theme_prompt import ThemeAnswer, named, prompt_file
+from elmer_pipelines.clusters.themes import Named, own_names
 from elmer_pipelines.determinants import Determinants, labelled
-from elmer_pipelines.ids import text_hash
+from elmer_pipelines.errors import RecordError
 from elmer_pipelines.models.provenance import drawn_from
-from elmer_pipelines.models.redaction import Placeholders, Redaction, without_placeholders
-from elmer_pipelines.steps import StepResult
-from elmer_pipelines.store import clusters as store
-from elmer_pipelines.store import embeddings, signals
-from elmer_pipelines.work import SERVICE_WORKERS, WHOLE, one_by_one, work_through, work_whole
+from elmer_pipelines.store import clusters as cluster_store
+from elmer_pipelines.store import outcomes
+from elmer_pipelines.store import themes as store
+from elmer_pipelines.work import SERVICE_WORKERS, one_by_one, work_through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     from sqlalchemy import Connection
 
+    from elmer_pipelines.clusters.themes import Theme
     from elmer_pipelines.models.protocols import EmbeddingModel, Prompt, TextModel
+    from elmer_pipelines.models.redaction import Redaction
+    from elmer_pipelines.steps import StepResult
     from elmer_pipelines.store.database import Database
+    from elmer_pipelines.store.outcomes import Outcome
+    from elmer_pipelines.store.themes import Group
 
-_THEMES_VERSION = 1  # raise when the same members would be called otherwise
-_TRENDS_VERSION = 1
+STEP = "cluster_themes"
+STAYED = 0.7  # Jaccard: with less of its members in common a cluster is no longer what it was named for
+_VERSION = 2  # raise when the same members would be called otherwise
 _LOCAL = "local/terms"
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The clusters to be named, and what determines their names: each one's, or those of all at once."""
+    """The clusters that are to have a name, and what determines each one's."""
 
-    clusters: dict[str, ClusterTexts]
+    now: Standing
     determinants: dict[str, Determinants]
+    embedding_model: str
+    redaction: Redaction | None
+
+    def material(self, connection: Connection, workspace_id: str) -> Material:
+        """What the clusters are named from."""
+        return material(connection, workspace_id, self.embedding_model, self.now, self.redaction)
 
 
 def wanted_themes(
@@ -57,39 +63,49 @@ def wanted_themes(
     text_model: TextModel | None,
     redaction: Redaction | None = None,
 ) -> Wanted:
-    """What determines the names of the live clusters; without a model, what sets one apart depends on every other."""
-    clusters = _texts(connection, workspace_id, embedder)
-    if redaction is not None:
-        clusters = {one: _redacted(cluster, redaction) for one, cluster in clusters.items()}
-    if text_model is not None:
-        return Wanted(clusters, _by_members(clusters, text_model))
-    whole = Determinants.of(
-        members={one: sorted(cluster.signal_ids) for one, cluster in clusters.items()},
-        texts=sorted({text_hash(words) for cluster in clusters.values() for words in cluster.texts}),
-        vectors=labelled(embedder.model),
-        model=labelled(_LOCAL),
-        rules=labelled(_THEMES_VERSION),
-    )
-    return Wanted(clusters, {WHOLE: whole})
+    """What determines the names of the live clusters of all levels: the members they were, or are to be, named for.
 
-
-def _by_members(clusters: dict[str, ClusterTexts], model: TextModel) -> dict[str, Determinants]:
-    """Siblings are shown to the model but not looked at here: only a change of its own members asks again."""
-    how = {
-        "prompt": prompt_file().determinant,
-        "model": labelled(model.model),
-        "rules": labelled(_THEMES_VERSION),
+    A cluster whose members have not changed materially since is determined by those it was named for, so it stays as it
+    is named; its siblings are shown to the model but not looked at here.
+    """
+    now = standing(connection, workspace_id)
+    named_for = {
+        one: sorted(group.named_for) if still_fits(group, now.members[one]) else sorted(now.members[one])
+        for one, group in now.groups.items()
     }
-    return {
-        one: Determinants.of(members=sorted(cluster.signal_ids), texts=sorted(cluster.texts), **how)
-        for one, cluster in clusters.items()
+    hidden = kept_back(connection, workspace_id, {one for ids in named_for.values() for one in ids}, redaction)
+    if text_model is None:
+        how = {"model": labelled(_LOCAL)}
+    else:
+        how = {"prompt": prompt_file().determinant, "model": labelled(text_model.model)}
+    determinants = {
+        one: Determinants.of(
+            members=ids,
+            kept_back=[[signal, hidden[signal]] for signal in ids if signal in hidden],
+            rules=labelled(_VERSION),
+            **how,
+        )
+        for one, ids in named_for.items()
     }
+    return Wanted(now, determinants, embedder.model, redaction)
 
 
-def prompts_of(clusters: dict[str, ClusterTexts]) -> dict[str, Prompt]:
-    """What a model is asked about each cluster, seen beside its nearest siblings."""
-    local, near = _local_themes(clusters), nearest_siblings(list(clusters.values()))
-    return {one: naming_prompt(clusters[one], local[one], siblings_of(one, clusters, local, near)) for one in clusters}
+def still_fits(group: Group, members: Collection[str]) -> bool:
+    """Whether a cluster has mostly the members it was named for, and all the quotes that its name stands on.
+
+    Mostly: Jaccard similarity of at least 0.7, which also bounds growth to 43 %.
+    """
+    if group.theme is None or not group.named_for:
+        return False
+    present = frozenset(members)
+    shared = len(group.named_for & present)
+    return shared >= STAYED * len(group.named_for | present) and present.issuperset(group.central)
+
+
+def prompts_of(connection: Connection, workspace_id: str, wanted: Wanted) -> Mapping[str, Prompt]:
+    """What a model would be asked about each cluster, as things are."""
+    found = wanted.material(connection, workspace_id)
+    return {one: found.prompt(one) for one in found.clusters}
 
 
 def name_clusters(
@@ -101,161 +117,134 @@ def name_clusters(
     redaction: Redaction | None = None,
     run_id: str | None = None,
 ) -> StepResult:
-    """Name every cluster whose members changed: by Claude, or without a model by the terms that set it apart.
+    """Name every cluster whose members changed materially: by Claude, or without a model by what sets it apart.
 
-    With a `redaction` no name, term or summary is made of what it keeps back: they travel on in later prompts.
-
-    A name a person gave is kept beside it and is what is shown (I5).
+    Themes and needs come first, then areas, which are named from their themes; where a theme failed, areas wait for the
+    next run. In the end no two siblings bear one name. A name a person gave is kept beside the machine's and is what is
+    shown (I5). With a `redaction` no name is made of what it keeps back: names travel on in later prompts.
     """
     with database.begin() as connection:
         wanted = wanted_themes(connection, workspace_id, embedder, text_model, redaction)
-    if text_model is None:
-        result = _locally(database, workspace_id, wanted, run_id)
-    else:
-        result = _by_model(database, workspace_id, wanted, text_model, run_id)
-    with database.begin() as connection:
-        live = store.live(connection, workspace_id)
+        before = outcomes.rows(connection, workspace_id, STEP)
+    first = _without_areas(wanted, before)
+    result = _work(database, workspace_id, wanted, first, text_model, run_id)
+    if first.keys() != wanted.determinants.keys() or any(first[one] != wanted.determinants[one] for one in first):
+        if result.failed or "stopped_by" in result.counts:
+            result.counts["areas_waiting"] = sum(one.level == "area" for one in wanted.now.groups.values())
+        else:
+            with database.begin() as connection:
+                wanted = wanted_themes(connection, workspace_id, embedder, text_model, redaction)
+            _add(result, _work(database, workspace_id, wanted, wanted.determinants, text_model, run_id))
+    with database.locked(f"{workspace_id}:{STEP}") as connection:
+        result.counts["renamed_apart"] = tell_apart(connection, workspace_id)
+        suggest_actions(connection, workspace_id, embedder)
+        live = cluster_store.live(connection, workspace_id)
+    result.counts["named_by"] = _LOCAL if text_model is None else text_model.model
     result.counts["named_by_people"] = sum(one["named_by_person"] for one in live)
     result.tables["Clusters"] = [
         {key: one[key] for key in ("id", "theme", "size", "severity", "confidence", "suggested_action")}
-        for one in live[:20]
+        for one in live[:_SHOWN]
     ]
     return result
 
 
-def _texts(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> dict[str, ClusterTexts]:
-    """The members of every live cluster that have a vector, by cluster id."""
-    members = store.members_of(connection, workspace_id)
-    live = {one["id"] for one in store.live(connection, workspace_id)}
-    words = signals.verbatims(connection, workspace_id, [one for ids in members.values() for one in ids])
-    hashes = {one: text_hash(verbatim) for one, verbatim in words.items()}
-    order, matrix = embeddings.load(connection, workspace_id, embedder.model, list(hashes.values()))
-    row = {key: number for number, key in enumerate(order)}
-    found = {}
-    for cluster_id in sorted(live & members.keys()):
-        ids = [one for one in members[cluster_id] if hashes[one] in row]
-        if ids:
-            vectors = matrix[[row[hashes[one]] for one in ids]]
-            found[cluster_id] = ClusterTexts(cluster_id, tuple(ids), tuple(words[one] for one in ids), vectors)
-    return found
+def tell_apart(connection: Connection, workspace_id: str) -> int:
+    """Rename, of siblings that bear one name, all but one; returns how many. The order they were named in is no matter.
+
+    To be done after names were saved, by one at a time: whoever saves last sees all.
+    """
+    groups = [one for one in store.groups(connection, workspace_id) if one.theme or one.human_theme]
+    changed = own_names(
+        Named(one.id, siblings_of(one), one.human_theme or one.theme or "", one.human_theme is not None, one.terms)
+        for one in groups
+    )
+    store.rename(connection, workspace_id, changed)
+    return len(changed)
 
 
-def _redacted(cluster: ClusterTexts, redaction: Redaction) -> ClusterTexts:
-    """The cluster with placeholders in its texts, the same value of the cluster by the same one."""
-    placeholders = Placeholders()
-    placeholders.avoid(*cluster.texts)
-    return replace(cluster, texts=tuple(redaction.clean(words, placeholders) for words in cluster.texts))
+class _AsItWas(Determinants):
+    """What determined a record when it was done: so given, it is left alone."""
+
+    def __init__(self, done: Outcome) -> None:
+        super().__init__({})
+        self.__dict__["fingerprint"] = done.fingerprint
 
 
-def _local_themes(clusters: dict[str, ClusterTexts]) -> dict[str, Theme]:
-    bare = (replace(one, texts=tuple(map(without_placeholders, one.texts))) for one in clusters.values())
-    return local_themes(list(bare))
+def _without_areas(wanted: Wanted, before: Mapping[str, Outcome]) -> dict[str, Determinants]:
+    """What is to be named first; areas that were done once stand in it as they are, so that they are not forgotten."""
+    first = {}
+    for one, determinants in wanted.determinants.items():
+        if wanted.now.groups[one].level != "area":
+            first[one] = determinants
+        elif one in before and before[one].state == "done":
+            fresh = before[one].fingerprint == determinants.fingerprint
+            first[one] = determinants if fresh else _AsItWas(before[one])
+    return first
 
 
-def _locally(database: Database, workspace_id: str, wanted: Wanted, run_id: str | None) -> StepResult:
-    def do(connection: Connection) -> StepResult:
-        for cluster_id, theme in _local_themes(wanted.clusters).items():
-            _name(workspace_id, cluster_id, theme, _LOCAL, connection)
-        return StepResult("cluster_themes")
+class _Namer:
+    """Names one cluster after the other; what they are named from is read once, and not at all where none is."""
 
-    result = work_whole(database, workspace_id, "cluster_themes", wanted.determinants[WHOLE], do, run_id=run_id)
-    result.counts["named_by"] = _LOCAL
-    return result
+    def __init__(self, database: Database, workspace_id: str, wanted: Wanted, model: TextModel | None) -> None:
+        self._database, self._workspace_id, self._wanted, self._model = database, workspace_id, wanted, model
+        self._guard = threading.Lock()
+
+    @cached_property
+    def _material(self) -> Material:
+        with self._database.begin() as connection:
+            return self._wanted.material(connection, self._workspace_id)
+
+    def __call__(self, cluster_id: str) -> Callable[[Connection], None]:
+        with self._guard:
+            found = self._material
+        if cluster_id not in found.local:
+            raise RecordError(
+                "not_found",
+                f"None of the signals of cluster {cluster_id} has a vector of {self._wanted.embedding_model}.",
+                next_step="Run signal_embeddings, then cluster_themes again.",
+            )
+        theme = found.local[cluster_id]
+        if self._model is not None:
+            with drawn_from(found.signals_shown(cluster_id)):
+                theme = named(self._model.answer(found.prompt(cluster_id), ThemeAnswer), theme)
+        return partial(self._save, cluster_id, theme)
+
+    def _save(self, cluster_id: str, theme: Theme, connection: Connection) -> None:
+        store.name(
+            connection,
+            self._workspace_id,
+            cluster_id,
+            theme=theme.name,
+            summary=theme.summary,
+            distinction=theme.distinction,
+            terms=theme.terms,
+            central_signal_ids=theme.central_signal_ids,
+            named_by=_LOCAL if self._model is None else self._model.model,
+            named_for=self._wanted.now.members[cluster_id],
+        )
 
 
-def _by_model(
+def _work(
     database: Database,
     workspace_id: str,
     wanted: Wanted,
-    model: TextModel,
+    determinants: Mapping[str, Determinants],
+    model: TextModel | None,
     run_id: str | None,
 ) -> StepResult:
-    """One call a cluster, seen beside its nearest siblings."""
-    clusters = wanted.clusters
-    local, near = _local_themes(clusters), nearest_siblings(list(clusters.values()))
-    prompts = prompts_of(clusters)
-
-    def name(cluster_id: str) -> Callable[[Connection], None]:
-        seen = [clusters[cluster_id], *(other for other, _ in siblings_of(cluster_id, clusters, local, near))]
-        with drawn_from([signal for cluster in seen for signal in cluster.signal_ids]):
-            answer = model.answer(prompts[cluster_id], ThemeAnswer)
-        return partial(_save, workspace_id, cluster_id, named(answer, local[cluster_id]), model.model)
-
-    result = work_through(
+    return work_through(
         database,
         workspace_id,
-        "cluster_themes",
-        wanted.determinants,
-        one_by_one(name),
-        workers=SERVICE_WORKERS,
+        STEP,
+        determinants,
+        one_by_one(_Namer(database, workspace_id, wanted, model)),
+        workers=1 if model is None else SERVICE_WORKERS,
         run_id=run_id,
     )
-    result.counts["named_by"] = model.model
-    return result
 
 
-def _save(workspace_id: str, cluster_id: str, theme: Theme, named_by: str, connection: Connection) -> None:
-    """Under a name that no other live cluster has at this moment."""
-    others = {one["theme"] for one in store.live(connection, workspace_id) if one["id"] != cluster_id and one["theme"]}
-    _name(workspace_id, cluster_id, with_own_name(theme, others), named_by, connection)
-
-
-def _name(workspace_id: str, cluster_id: str, own: Theme, named_by: str, connection: Connection) -> None:
-    store.name(
-        connection,
-        workspace_id,
-        cluster_id,
-        theme=own.name,
-        summary=own.summary,
-        terms=own.terms,
-        central_signal_ids=own.central_signal_ids,
-        named_by=named_by,
-    )
-
-
-def wanted_trends(connection: Connection, workspace_id: str) -> dict[str, Determinants]:
-    """What determines how the live clusters grow or fade."""
-    dated = signals.dated(connection, workspace_id)
-    return {
-        WHOLE: Determinants.of(
-            signals=[[signal_id, cluster, at.isoformat()] for signal_id, cluster, at in dated],
-            clusters=[one["id"] for one in store.live(connection, workspace_id)],
-            rules=labelled(_TRENDS_VERSION),
-        )
-    }
-
-
-def follow_trends(database: Database, workspace_id: str, *, run_id: str | None = None) -> StepResult:
-    """Count every cluster's signals by week, and say whether its share grows, fades or is stable."""
-    with database.begin() as connection:
-        dated = signals.dated(connection, workspace_id)
-        live = [one["id"] for one in store.live(connection, workspace_id)]
-        wanted = wanted_trends(connection, workspace_id)
-    by_cluster: dict[str, list[datetime]] = {one: [] for one in live}
-    for _, cluster, at in dated:
-        if cluster in by_cluster:
-            by_cluster[cluster].append(at)
-
-    def do(connection: Connection) -> StepResult:
-        moments = [at for _, _, at in dated]
-        # A date in the future is a mistake or an appointment; the present is what trends are about.
-        until = min(max(moments, default=datetime.now(UTC)), datetime.now(UTC) + timedelta(days=1))
-        found = cluster_trends(by_cluster, moments, until=until)
-        rows = [
-            {
-                "cluster_id": cluster_id,
-                "verdict": trend.verdict,
-                "weeks": [week.as_json() for week in trend.weeks if week.count],
-                "arithmetic": trend.arithmetic.as_json(),
-            }
-            for cluster_id, trend in found.items()
-        ]
-        store.replace_trends(connection, workspace_id, rows)
-        return StepResult("cluster_trends")
-
-    result = work_whole(database, workspace_id, "cluster_trends", wanted[WHOLE], do, run_id=run_id)
-    result.counts["dated_signals"] = len(dated)
-    with database.begin() as connection:
-        verdicts = [one["trend"] for one in store.live(connection, workspace_id)]
-    result.counts.update({verdict: verdicts.count(verdict) for verdict in sorted({one for one in verdicts if one})})
-    return result
+def _add(result: StepResult, more: StepResult) -> None:
+    result.pending += more.pending
+    result.done += more.done
+    result.failed += more.failed
+    result.counts.update(more.counts)

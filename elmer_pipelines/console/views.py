@@ -35,6 +35,9 @@ def show_status(found: Mapping[str, Any]) -> None:
         f"\nClusters: {found['clusters']['total']:,} ({found['clusters']['unclustered']:,} signals unclustered)   "
         f"Projects: {found['projects']['named']} named, {found['projects']['initiative']} initiatives"
     )
+    for title in ("by_action", "by_trend"):
+        if found["clusters"][title]:
+            out.print("  " + ", ".join(f"{number:,} {name}" for name, number in found["clusters"][title].items()))
     for kind, counts in found["artifacts"].items():
         out.print(f"{kind.replace('_', ' ')}s: {counts['final']} final, {counts['draft']} draft")
     out.print()

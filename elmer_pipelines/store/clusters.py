@@ -202,7 +202,7 @@ def live(connection: Connection, workspace_id: str, level: Level = "theme") -> l
         text(
             "SELECT c.id, c.level, c.parent_id, coalesce(c.human_theme, c.theme) AS theme, c.summary, "
             "c.distinction, c.size, c.severity, c.frequency, "
-            "c.confidence, c.suggested_action, c.terms, c.central_signal_ids, c.named_by, "
+            "c.confidence, c.suggested_action, c.suggested_project_id, c.terms, c.central_signal_ids, c.named_by, "
             "c.human_theme IS NOT NULL AS named_by_person, t.verdict AS trend, c.created_at, c.updated_at "
             "FROM elmer.clusters c LEFT JOIN elmer.cluster_trends t "
             "ON t.workspace_id = c.workspace_id AND t.cluster_id = c.id "
@@ -238,31 +238,6 @@ def members_of(connection: Connection, workspace_id: str, level: Level = "theme"
     return found
 
 
-def name(
-    connection: Connection,
-    workspace_id: str,
-    cluster_id: str,
-    *,
-    theme: str,
-    summary: str,
-    terms: Sequence[str],
-    central_signal_ids: Sequence[str],
-    named_by: str,
-) -> None:
-    """Save the machine's theme of a cluster."""
-    connection.execute(
-        text(
-            "UPDATE elmer.clusters SET theme = :theme, summary = :summary, terms = CAST(:terms AS jsonb), "
-            "central_signal_ids = CAST(:central AS jsonb), named_by = :by, updated_at = now() "
-            "WHERE workspace_id = :w AND id = :c"
-        ),
-        {
-            "w": workspace_id, "c": cluster_id, "theme": theme, "summary": summary, "by": named_by,
-            "terms": json.dumps(list(terms)), "central": json.dumps(list(central_signal_ids)),
-        },
-    )  # fmt: skip
-
-
 def name_by_person(connection: Connection, workspace_id: str, cluster_id: str, theme: str | None) -> bool:
     """Give a cluster the name a person chose, or take it back with None; False where there is no such cluster."""
     done = connection.execute(
@@ -270,23 +245,6 @@ def name_by_person(connection: Connection, workspace_id: str, cluster_id: str, t
         {"w": workspace_id, "c": cluster_id, "t": theme},
     )
     return bool(done.rowcount)
-
-
-def replace_trends(connection: Connection, workspace_id: str, trends: Sequence[Mapping[str, Any]]) -> None:
-    """Make these the trends: each has `cluster_id`, `verdict`, `weeks` and `arithmetic` (JSON values)."""
-    connection.execute(text("DELETE FROM elmer.cluster_trends WHERE workspace_id = :w"), {"w": workspace_id})
-    if trends:
-        connection.execute(
-            text(
-                "INSERT INTO elmer.cluster_trends (workspace_id, cluster_id, verdict, weeks, arithmetic) "
-                "VALUES (:w, :cluster_id, :verdict, CAST(:weeks AS jsonb), CAST(:arithmetic AS jsonb))"
-            ),
-            [
-                {"w": workspace_id, "cluster_id": one["cluster_id"], "verdict": one["verdict"],
-                 "weeks": json.dumps(one["weeks"]), "arithmetic": json.dumps(one["arithmetic"])}
-                for one in trends
-            ],
-        )  # fmt: skip
 
 
 def unclustered(connection: Connection, workspace_id: str) -> int:

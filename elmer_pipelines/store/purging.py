@@ -17,7 +17,7 @@ from elmer_pipelines.store.documents import KEPT_OUT
 from elmer_pipelines.store.projects import project_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -125,15 +125,25 @@ def _names_in(connection: Connection, workspace_id: str, answers: Sequence[str])
         ).bindparams(bindparam("ids", type_=_TEXTS)),
         {"w": workspace_id, "ids": list(answers)},
     ).scalars()
-    found = set()
-    for body in bodies:
+    found = {name for body in bodies for name in _names(body or "")}
+    return sorted({" ".join(name.split()).strip(" .\"'“”") for name in found} - {""})  # as `ThemeAnswer` keeps it
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Every `name` in a service's answer, whose own form holds the model's JSON as a text somewhere in it."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
-            value = json.loads(body or "")
-        except ValueError:  # cut off, or no JSON at all: such an answer named nothing
-            continue
-        if isinstance(value, dict) and isinstance(value.get("name"), str):
-            found.add(" ".join(value["name"].split()).strip(" .\"'“”"))  # as `ThemeAnswer` keeps it
-    return sorted(found - {""})
+            yield from _names(json.loads(value))
+        except ValueError:  # cut off: such an answer named nothing
+            return
+    elif isinstance(value, dict):
+        if isinstance(value.get("name"), str):
+            yield value["name"]
+        for one in value.values():
+            yield from _names(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _names(one)
 
 
 def _clusters(
@@ -250,6 +260,11 @@ def _blank(connection: Connection, workspace_id: str, found: Traces) -> None:
         "UPDATE elmer.clusters SET theme = NULL, summary = NULL, distinction = NULL, terms = '[]', "
         "central_signal_ids = '[]', named_for = '[]', named_by = NULL, updated_at = now() "
         "WHERE workspace_id = :w AND id = ANY(:ids)", found.clusters,
+    )  # fmt: skip
+    _run(
+        connection, workspace_id,
+        "UPDATE elmer.notices SET message = '', told_at = coalesce(told_at, now()) "
+        "WHERE workspace_id = :w AND cluster_id = ANY(:ids)", found.clusters,
     )  # fmt: skip
     _run(
         connection, workspace_id,

@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
+    Date,
     DateTime,
     Float,
     ForeignKeyConstraint,
@@ -241,6 +242,8 @@ clusters = Table(
     Column("frequency", Text),
     Column("confidence", Float),
     Column("suggested_action", Text),
+    # The project that `link_to_existing` is about.
+    Column("suggested_project_id", Text),
     Column("theme", Text),
     Column("summary", Text),
     # What sets it apart from its siblings.
@@ -363,6 +366,21 @@ cluster_trends = Table(
     Column("weeks", JSONB, nullable=False),
     Column("arithmetic", JSONB, nullable=False),
     _to("clusters", "cluster_id"),
+)
+
+# What people are to be told once: a cluster's spike, by the week (its Monday) it was found in.
+notices = Table(
+    "notices",
+    metadata,
+    _key("workspace_id"),
+    _key("cluster_id"),
+    Column("week", Date, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+    _at("created_at", default=True),
+    _at("told_at"),
+    _to("clusters", "cluster_id"),
+    Index("ix_notices_untold", "workspace_id", postgresql_where="told_at IS NULL"),
 )
 
 projects = Table(

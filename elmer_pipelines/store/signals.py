@@ -262,19 +262,3 @@ def oldest_first(connection: Connection, workspace_id: str, *, merged: bool = Tr
 def for_clustering(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
     """As `oldest_first`, without those that were merged into another, which speaks for them."""
     return oldest_first(connection, workspace_id, merged=False)
-
-
-def dated(connection: Connection, workspace_id: str) -> list[tuple[str, str | None, datetime]]:
-    """Live signals with a date (of the words, else of the document): id, cluster or None, when."""
-    rows = connection.execute(
-        text(
-            "SELECT s.id, m.cluster_id, coalesce(s.occurred_at, v.occurred_at) AS at FROM elmer.signals s "
-            "JOIN elmer.document_versions v ON v.workspace_id = s.workspace_id AND v.document_id = s.document_id "
-            "AND v.content_hash = s.content_hash "
-            "LEFT JOIN elmer.cluster_members m ON m.workspace_id = s.workspace_id AND m.signal_id = s.id "
-            "WHERE s.workspace_id = :w AND s.retired_at IS NULL AND s.merged_into IS NULL "
-            "AND coalesce(s.occurred_at, v.occurred_at) IS NOT NULL ORDER BY s.id"
-        ),
-        {"w": workspace_id},
-    )
-    return [(row.id, row.cluster_id, row.at) for row in rows]

@@ -38,7 +38,7 @@ _STATES: dict[str, tuple[str, str]] = {
     "signal_clusters": ("elmer.cluster_members t WHERE t.workspace_id = :w", "t.signal_id, t.cluster_id, t.need_id"),
     "cluster_themes": (
         "elmer.clusters t WHERE t.workspace_id = :w AND t.ended_at IS NULL",
-        "t.id, t.theme, t.human_theme, t.summary",
+        "t.id, t.theme, t.human_theme, t.summary, t.distinction",
     ),
     "cluster_trends": ("elmer.cluster_trends t WHERE t.workspace_id = :w", "t.cluster_id, t.verdict, t.weeks::text"),
     "projects": (

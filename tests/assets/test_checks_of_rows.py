@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from elmer_pipelines import checks, plots
+from elmer_pipelines import checks, cluster_checks, plots
 from elmer_pipelines.pipeline import Pipeline
 from elmer_pipelines.settings import Settings
 from elmer_pipelines.store import workspaces
@@ -106,6 +106,50 @@ def test_failures_are_serious_above_a_fifth(
     assert found.examples[0]["message"] == "why"
 
 
+def test_the_stability_of_ids_is_what_the_last_clustering_found(database: Database, workspace: str) -> None:
+    def clustering(figures: str) -> checks.CheckOutcome:
+        _run(
+            database,
+            "INSERT INTO elmer.clusterings (workspace_id, reason, model, signals, unclustered, clusters, figures) "
+            "VALUES (:w, 'hand', 'm', 100, 0, 9, CAST(:f AS jsonb))",
+            w=workspace,
+            f=figures,
+        )
+        with database.begin() as connection:
+            return cluster_checks.clusters_are_stable(connection, workspace)
+
+    with database.begin() as connection:
+        assert cluster_checks.clusters_are_stable(connection, workspace).passed
+    assert clustering('{"kept": 0, "moved": 0}').passed
+    assert clustering('{"kept": 100, "moved": 10}').figures["share_stayed"] == 0.9
+    found = clustering('{"kept": 100, "moved": 11}')
+    assert not found.passed and not found.serious and "89.0% of 100" in found.summary
+
+
+def test_siblings_with_one_name_are_found(database: Database, workspace: str) -> None:
+    rows = [
+        ("C-1", "theme", None, "Sync", None), ("C-2", "theme", "C-9", "Notes", "sync"),
+        ("C-9", "area", None, "Sync", None),
+        ("C-3", "need", "C-1", "Sync", None), ("C-4", "need", "C-2", "Sync", None),
+        ("C-5", "theme", None, None, None),
+    ]  # fmt: skip
+    for row in rows:
+        _run(
+            database,
+            "INSERT INTO elmer.clusters (workspace_id, id, level, parent_id, theme, human_theme, size) "
+            "VALUES (:w, :id, :level, :parent, :theme, :human, 3)",
+            w=workspace,
+            **dict(zip(("id", "level", "parent", "theme", "human"), row, strict=True)),
+        )
+    with database.begin() as connection:
+        found = cluster_checks.siblings_have_own_names(connection, workspace)
+    assert not found.passed and found.figures == {"named": 5, "shared_names": 1}
+    assert found.examples == [{"name": "sync", "clusters": "C-1, C-2"}]
+    _run(database, "UPDATE elmer.clusters SET ended_at = now() WHERE id = 'C-1'")
+    with database.begin() as connection:
+        assert cluster_checks.siblings_have_own_names(connection, workspace).passed
+
+
 def test_no_check_sees_another_workspace(database: Database, workspace: str, filled: str) -> None:
     _run(database, 'UPDATE elmer.signals SET start = start + 1, "end" = "end" + 1')
     with database.begin() as connection:
@@ -114,6 +158,7 @@ def test_no_check_sees_another_workspace(database: Database, workspace: str, fil
         assert checks.signals_cover_documents(connection, "other").figures["documents"] == 0
         assert checks.signals_have_vectors(connection, "other", filled).figures["signals"] == 0
         assert checks.signals_are_clustered(connection, "other").figures["signals"] == 0
+        assert cluster_checks.siblings_have_own_names(connection, "other").figures == {"named": 0, "shared_names": 0}
         assert checks.failure_rate(connection, "other", "documents").figures == {"records": 0, "failed": 0}
         assert plots.severities(connection, "other") is None
         assert plots.cluster_sizes(connection, "other") is None

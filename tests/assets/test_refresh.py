@@ -70,6 +70,29 @@ def test_a_folder_becomes_signals_with_all_checks(
     assert checks["signals.coverage"].partition == "acme"
 
 
+def test_the_clusters_are_shown_to_be_looked_at(
+    folder: Path, installation: Settings, instance: dg.DagsterInstance
+) -> None:
+    for number in range(4):
+        (folder / f"more-{number}.md").write_text(
+            f"Dora {number}: The CSV export fails with {number + 2} hundred rows.\n"
+        )
+    outcome = run_workspace("acme", settings=installation)
+    assert outcome.succeeded, outcome.failed_steps
+    shown = _metadata(instance, "signal_clusters")
+    assert 0 < shown["Coverage"] <= 1
+    assert {"Levels", "Changes since last time"} <= set(shown)
+    for asset in ("signal_clusters", "cluster_themes"):
+        picture = _metadata(instance, asset)["Map"]
+        assert picture.startswith("![Map of the themes](data:image/svg+xml;base64,") and len(picture) < 30_000
+    themes, trends = _metadata(instance, "cluster_themes"), _metadata(instance, "cluster_trends")
+    assert set(themes["Clusters"].records[0].data) >= {"theme", "size", "suggested_action"}
+    assert set(trends["Trends"].records[0].data) >= {"theme", "verdict", "weeks", "arithmetic"}
+    checks = _checks(instance, outcome)
+    assert checks["signal_clusters.stability"].passed
+    assert checks["cluster_themes.siblings_have_names_of_their_own"].passed
+
+
 def test_a_second_run_does_nothing(folder: Path, installation: Settings, instance: dg.DagsterInstance) -> None:
     assert run_workspace("acme", settings=installation)
     version = _metadata(instance, "signals")

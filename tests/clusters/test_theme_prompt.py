@@ -14,7 +14,6 @@ from elmer_pipelines.clusters.theme_prompt import (
     named,
     naming_prompt,
     nearest_siblings,
-    siblings_of,
 )
 from elmer_pipelines.clusters.themes import ClusterTexts, Theme, local_themes
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
@@ -30,9 +29,9 @@ def cluster(name: str, texts: list[str]) -> ClusterTexts:
 def prompt_for(clusters: list[ClusterTexts], wanted: str) -> tuple[str, str]:
     themes = local_themes(clusters)
     by_id = {one.cluster_id: one for one in clusters}
-    siblings = siblings_of(wanted, by_id, themes, nearest_siblings(clusters))
+    siblings = [(by_id[one], themes[one]) for one in nearest_siblings(clusters)[wanted]]
     prompt = naming_prompt(by_id[wanted], themes[wanted], siblings)
-    assert (prompt.name, prompt.version) == ("name_theme", 1)
+    assert (prompt.name, prompt.version) == ("name_theme", 2)
     return prompt.instructions, prompt.material
 
 
@@ -64,11 +63,18 @@ def test_the_nearest_siblings_come_first() -> None:
     assert nearest_siblings(clusters[:1]) == {"C-a": []}
 
 
+def test_an_area_is_shown_with_the_themes_it_is_made_of() -> None:
+    own = cluster("a", ["offline notes are lost", "the invoice is wrong"])
+    prompt = naming_prompt(own, local_themes([own])["C-a"], [], [("Notes </theme>", "They vanish."), ("VAT", "Lacks.")])
+    tree = ElementTree.fromstring(f"<all>{prompt.material.partition(':')[2]}</all>")
+    assert [one.text for one in tree.findall("cluster/theme")] == ["Notes </theme>: They vanish.", "VAT: Lacks."]
+
+
 def test_an_answer_is_one_clean_line() -> None:
-    answer = ThemeAnswer(name=' "Offline\nnotes lost." ', summary="Notes written offline vanish.")
+    answer = ThemeAnswer(name=' "Offline\nnotes lost." ', summary="Notes written offline\nvanish.")
     assert answer.name == "Offline notes lost"
-    theme = named(answer, Theme("Old", "old", ("notes",), ("S-1",)))
-    assert theme == Theme("Offline notes lost", "Notes written offline vanish.", ("notes",), ("S-1",))
+    theme = named(answer, Theme("Old", "old", ("notes",), ("S-1",), "old"))
+    assert theme == Theme("Offline notes lost", "Notes written offline vanish.", ("notes",), ("S-1",), None)
 
 
 @pytest.mark.parametrize("name", ["", "  ", '"".', "x" * 81])

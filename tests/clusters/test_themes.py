@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from elmer_pipelines.clusters.themes import ClusterTexts, Theme, central_order, local_themes, shortened, with_own_name
+from elmer_pipelines.clusters.themes import (
+    ClusterTexts,
+    Named,
+    central_order,
+    local_themes,
+    own_name,
+    own_names,
+    shortened,
+    telling_quotes,
+)
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 
 OFFLINE = [
@@ -33,22 +42,24 @@ def cluster(name: str, texts: list[str]) -> ClusterTexts:
 
 def test_names_are_phrases_that_set_clusters_apart() -> None:
     themes = local_themes([cluster("o", OFFLINE), cluster("i", INVOICES), cluster("g", GERMAN)])
-    assert "offline notes" in themes["C-o"].name.lower()
-    assert "vat number" in themes["C-i"].name.lower()
-    assert "export" in themes["C-g"].name.lower()
-    for theme in themes.values():
-        assert 2 <= len(theme.name.split()) <= 6
-        assert theme.name[0].isupper()
+    assert {one: theme.name for one, theme in themes.items()} == {
+        "C-o": "Offline notes", "C-i": "VAT number", "C-g": "Export nach Excel",
+    }  # fmt: skip
     assert {"offline", "notes"} <= set(" ".join(themes["C-o"].terms).lower().split())
     assert not {"the", "der", "my", "ich"} & set(" ".join(themes["C-g"].terms).lower().split())
+    assert all(theme.terms[0] in (theme.distinction or "") for theme in themes.values())
 
 
-def test_a_theme_quotes_its_most_central_signal() -> None:
-    one = cluster("o", OFFLINE)
-    theme = local_themes([one])["C-o"]
-    assert theme.central_signal_ids[0] == one.signal_ids[central_order(one)[0]]
-    assert shortened(OFFLINE[central_order(one)[0]]) in theme.summary
-    assert theme.summary.startswith("4 signals;")
+def test_a_theme_quotes_signals_that_are_central_and_different() -> None:
+    words = ["Offline notes are lost.", "offline notes are lost. ", "Offline notes vanish", "Notes lost in a tunnel"]
+    vectors = np.array([[1, 0, 0], [1, 0, 0], [0.99, 0.14, 0], [0.8, 0, 0.6]], dtype=np.float32)
+    one = ClusterTexts("C-1", ("S-a", "S-b", "S-c", "S-d"), tuple(words), vectors)
+    assert [one.signal_ids[row] for row in central_order(one)][:2] == ["S-a", "S-b"]
+    assert [one.signal_ids[row] for row in telling_quotes(one, 2)] == ["S-a", "S-d"], "the same again says nothing"
+    theme = local_themes([one])["C-1"]
+    assert theme.central_signal_ids == ("S-a", "S-d", "S-c")
+    assert theme.summary.endswith("“Offline notes are lost.”")
+    assert theme.distinction is None, "there is nothing it could be set apart from"
 
 
 def test_the_order_of_clusters_and_signals_does_not_matter() -> None:
@@ -63,10 +74,25 @@ def test_siblings_with_the_same_words_have_different_names() -> None:
 
 
 def test_further_terms_tell_siblings_apart_before_numbers_do() -> None:
-    theme = Theme("Offline notes", "", ("notes", "sync"), ())
-    assert with_own_name(theme, {"offline NOTES"}).name == "Offline notes, sync"
-    assert with_own_name(theme, {"Offline notes", "Offline notes, sync"}).name == "Offline notes (2)"
-    assert with_own_name(theme, {"Other"}).name == "Offline notes"
+    terms = ("notes", "sync")
+    assert own_name("Offline notes", terms, {"offline notes"}) == "Offline notes, sync"
+    assert own_name("Offline notes", terms, {"offline notes", "offline notes, sync"}) == "Offline notes (2)"
+    assert own_name("Offline notes", terms, {"other"}) == "Offline notes"
+
+
+def test_names_are_told_apart_whoever_was_named_first() -> None:
+    theme, need = ("theme", None), ("need", "C-2")
+    named = [
+        Named("C-2", theme, "Sync", False, ("calendar",)),
+        Named("C-1", theme, "sync", False, ("notes",)),
+        Named("C-9", theme, "Sync", True, ()),
+        Named("C-5", need, "Sync", False, ()),
+    ]
+    expected = {"C-1": "sync, notes", "C-2": "Sync, calendar"}
+    assert own_names(named) == own_names(named[::-1]) == expected
+    settled = [Named(one.cluster_id, one.siblings, expected.get(one.cluster_id, one.name), False, one.terms)
+               for one in named]  # fmt: skip
+    assert own_names(settled) == {}
 
 
 def test_a_cluster_without_telling_words_is_named_by_its_quote() -> None:
@@ -86,4 +112,4 @@ def test_a_longer_text_is_cut_between_words_and_made_one_line() -> None:
 def test_nothing_to_name() -> None:
     assert local_themes([]) == {}
     empty = ClusterTexts("C", (), (), np.empty((0, 4), dtype=np.float32))
-    assert central_order(empty) == []
+    assert central_order(empty) == telling_quotes(empty) == []

@@ -1,0 +1,80 @@
+"""How the clusters of a workspace stand, as people look at them: coverage, levels, changes, and what each amounts to.
+
+Reads only; rows are plain values, for metadata, DataFrames and the command.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from elmer_pipelines.clusters.material import LEVELS
+from elmer_pipelines.store import clusters as store
+from elmer_pipelines.store import profiles
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from elmer_pipelines.store.clusters import Level
+
+_SHOWN = 20
+_EVENTS = ("appeared", "split", "merged", "ended", "continued")
+
+
+def coverage(connection: Connection, workspace_id: str) -> float | None:
+    """The share of live signals that are in a cluster; None without signals."""
+    clustered, signals = profiles.clustered(connection, workspace_id)
+    return clustered / signals if signals else None
+
+
+def levels(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
+    """Of each level there is, how many clusters, and their sizes: level, clusters, smallest, median, largest."""
+    found = []
+    for level in LEVELS:
+        sizes = sorted(one["size"] for one in store.live(connection, workspace_id, level))
+        if sizes:
+            middle = sizes[len(sizes) // 2]
+            found.append(
+                {"level": level, "clusters": len(sizes), "smallest": sizes[0], "median": middle, "largest": sizes[-1]}
+            )
+    return found
+
+
+def changes(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
+    """What the last clustering changed, new and ended clusters first: event, cluster, theme, what happened."""
+    rows = profiles.last_events(connection, workspace_id)
+    order = {event: place for place, event in enumerate(_EVENTS)}
+    rows.sort(key=lambda row: (order.get(row["event"], len(order)), -_size(row["detail"]), row["cluster_id"]))
+    return [
+        {
+            "event": row["event"],
+            "cluster": row["cluster_id"],
+            "theme": row["theme"] or "",
+            "what": _told(row["detail"]),
+        }
+        for row in rows[:_SHOWN]
+    ]
+
+
+def clusters(connection: Connection, workspace_id: str, level: Level = "theme") -> list[dict[str, Any]]:
+    """The live clusters of a level, the largest first, each with what it amounts to.
+
+    Beside the columns of `store.live`: `documents`, `kinds` and `segments` (each with its number of signals), when it
+    was `first_heard` and `last_heard`, and `weeks`, its signals by the Monday of their week.
+    """
+    found = profiles.of_level(connection, workspace_id, level)
+    return [{**one, **found.get(one["id"], profiles.NOTHING)} for one in store.live(connection, workspace_id, level)]
+
+
+def _size(detail: dict[str, Any]) -> int:
+    return int(detail.get("size") or detail.get("before") or 0)
+
+
+def _told(detail: dict[str, Any]) -> str:
+    """The counts and the other side's clusters, in words."""
+    names = ("before", "size", "stayed", "joined", "left", "placed", "retired")
+    told = [f"{name} {detail[name]}" for name in names if isinstance(detail.get(name), int)]
+    for name in ("from", "into"):
+        others = detail.get(name)
+        if others:
+            told.append(f"{name} {', '.join(map(str, others))}")
+    return ", ".join(told)

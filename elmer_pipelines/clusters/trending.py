@@ -1,0 +1,158 @@
+"""The step `cluster_trends`: how often each cluster was heard, week by week, and word of those that suddenly grow.
+
+How trends are worked out is in `trends.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from elmer_pipelines import notifications
+from elmer_pipelines.clusters.material import LEVELS
+from elmer_pipelines.clusters.trends import RECENT_WEEKS, Heard, Trend, cluster_trends, monday
+from elmer_pipelines.determinants import Determinants, labelled
+from elmer_pipelines.steps import StepResult
+from elmer_pipelines.store import trends as store
+from elmer_pipelines.work import WHOLE, work_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from elmer_pipelines.settings import Settings
+    from elmer_pipelines.store.database import Database
+
+STEP = "cluster_trends"
+SPIKE = "cluster_spike"
+_VERSION = 2
+_SPIKES = ("new", "growing")
+_SHOWN = 20
+_LINE_WEEKS = 26
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def wanted_trends(connection: Connection, workspace_id: str) -> dict[str, Determinants]:
+    """What determines how the live clusters grow or fade."""
+    return {WHOLE: _determined_by(store.dated(connection, workspace_id), store.live(connection, workspace_id))}
+
+
+def follow_trends(
+    database: Database, workspace_id: str, settings: Settings | None = None, *, run_id: str | None = None
+) -> StepResult:
+    """Count every cluster by week and say whether it grows, fades or is stable; tell people of a spike, once.
+
+    A spike is a theme that is `new` or `growing`. It is told in the week it is found in and not again for as long as
+    the same weeks count as recent, however often the step runs; with `settings`, in the installation's notifications.
+    """
+    with database.begin() as connection:
+        dated = store.dated(connection, workspace_id)
+        live = store.live(connection, workspace_id)
+
+    def do(connection: Connection) -> StepResult:
+        # A date in the future is a mistake or an appointment; the present is what trends are about.
+        latest = max((one.at for one in dated), default=datetime.now(UTC))
+        until = min(latest, datetime.now(UTC) + timedelta(days=1))
+        found = _trends(dated, live, until)
+        store.replace_trends(connection, workspace_id, [_row(one, trend) for one, trend in found.items()])
+        _note_spikes(connection, workspace_id, found, until)
+        return StepResult(STEP)
+
+    result = work_whole(database, workspace_id, STEP, _determined_by(dated, live), do, run_id=run_id)
+    if settings is not None:
+        result.counts["spikes_told"] = tell(database, workspace_id, settings)
+    with database.begin() as connection:
+        themes = store.trends(connection, workspace_id)
+    result.counts["dated_signals"] = len(dated)
+    result.counts["documents"] = len({one.document_id for one in dated})
+    result.counts.update(sorted(Counter(one["verdict"] for one in themes).items()))
+    result.tables["Trends"] = [shown(one) for one in themes[:_SHOWN]]
+    return result
+
+
+def tell(database: Database, workspace_id: str, settings: Settings) -> int:
+    """Tell people what they have not been told yet; returns how much that was.
+
+    A notice is marked as told with the line that tells it: one that a killed process has written is not written again.
+    """
+    with database.begin() as connection:
+        untold = store.untold(connection, workspace_id)
+        if not untold:
+            return 0
+        written = {
+            (line.get("cluster"), line.get("week"))
+            for line in notifications.notifications(settings)
+            if line["kind"] == SPIKE and line["workspace"] == workspace_id
+        }
+        for one in untold:
+            if (one.cluster_id, one.week.isoformat()) not in written:
+                week = one.week.isoformat()
+                notifications.notify(settings, SPIKE, workspace_id, one.message, cluster=one.cluster_id, week=week)
+            store.told(connection, workspace_id, one)
+    return len(untold)
+
+
+def shown(trend: dict[str, Any]) -> dict[str, Any]:
+    """A row of `store.trends` for people: the last 26 weeks as a line of bars, and the verdict with its arithmetic."""
+    return {
+        "theme": trend["theme"] or trend["cluster_id"],
+        "signals": trend["size"],
+        "verdict": trend["verdict"],
+        "weeks": sparkline(trend["weeks"]),
+        "arithmetic": trend["arithmetic"].get("told", ""),
+    }
+
+
+def sparkline(weeks: Sequence[dict[str, Any]]) -> str:
+    """A bar for each of the last weeks there are, as high as the signals of that week; a blank for none."""
+    counts = [int(week["count"]) for week in weeks[-_LINE_WEEKS:]]
+    most = max(counts, default=0)
+    return "".join(_BARS[(len(_BARS) - 1) * count // most] if count else "·" for count in counts)
+
+
+def _trends(dated: Sequence[store.Dated], live: dict[str, str], until: datetime) -> dict[str, Trend]:
+    """Of every live cluster, compared with those of its level."""
+    found: dict[str, Trend] = {}
+    for level in LEVELS:
+        own = [one for one, its in live.items() if its == level]
+        if own:
+            clusters = ((one, getattr(one, level)) for one in dated)
+            heard = [Heard(one.document_id, one.at, (cluster,) if cluster else ()) for one, cluster in clusters]
+            found |= cluster_trends(heard, own, until=until)
+    return found
+
+
+def _row(cluster_id: str, trend: Trend) -> dict[str, Any]:
+    weeks = [week.as_json() for week in trend.weeks]
+    first = next((number for number, week in enumerate(weeks) if week["count"]), len(weeks))
+    return {
+        "cluster_id": cluster_id,
+        "verdict": trend.verdict,
+        "weeks": weeks[first:],
+        "arithmetic": trend.arithmetic.as_json(),
+    }
+
+
+def _note_spikes(connection: Connection, workspace_id: str, found: dict[str, Trend], until: datetime) -> None:
+    week = monday(until)
+    spikes = [
+        store.Notice(
+            one["cluster_id"],
+            week,
+            f"{one['theme'] or one['cluster_id']} is {one['verdict']}. {one['arithmetic']['told']}",
+            {"verdict": one["verdict"]},
+        )
+        for one in store.trends(connection, workspace_id)
+        if one["verdict"] in _SPIKES and one["cluster_id"] in found
+    ]
+    store.note(connection, workspace_id, spikes, quiet_since=week - timedelta(weeks=RECENT_WEEKS - 1))
+
+
+def _determined_by(dated: Sequence[store.Dated], live: dict[str, str]) -> Determinants:
+    return Determinants.of(
+        signals=[[one.signal_id, one.document_id, one.at.isoformat(), one.area, one.theme, one.need] for one in dated],
+        clusters=sorted(live),
+        rules=labelled(_VERSION),
+    )
