@@ -126,3 +126,14 @@ def _memory() -> None:
     )
     op.add_column("cluster_members", sa.Column("text_hash", sa.Text(), nullable=True), schema="elmer")
     op.add_column("cluster_events", sa.Column("clustering_id", sa.BigInteger(), nullable=True), schema="elmer")
+
+
+def downgrade() -> None:
+    op.drop_column("cluster_events", "clustering_id", schema="elmer")
+    op.drop_index("ix_cluster_members_need", table_name="cluster_members", schema="elmer")
+    for column in ("text_hash", "placed_by", "need_id"):
+        op.drop_column("cluster_members", column, schema="elmer")
+    for column in ("last_members", "centre", "named_for", "distinction", "level"):
+        op.drop_column("clusters", column, schema="elmer")
+    for table in ("cluster_pins", "clustering_requests", "clusterings"):
+        op.drop_table(table, schema="elmer")
