@@ -22,12 +22,14 @@ def on_lattice(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     Every partial sum of a product of two is a whole number float32 holds exactly, so neither blocks, threads nor the
     BLAS in use change a similarity, and ties are true ties. Its error, about 0.0001, is that of half precision.
     """
-    return np.rint(np.asarray(vectors, dtype=np.float32) * np.float32(STEPS))
+    steps: NDArray[np.float32] = np.rint(np.asarray(vectors, dtype=np.float32) * np.float32(STEPS))
+    return steps
 
 
 def as_similarity(products: NDArray[np.float32]) -> NDArray[np.float32]:
     """Products of lattice vectors as cosines, from -1 to 1."""
-    return np.clip(products / np.float32(STEPS * STEPS), -1.0, 1.0, dtype=np.float32)
+    found: NDArray[np.float32] = np.clip(products / np.float32(STEPS * STEPS), -1.0, 1.0)
+    return found
 
 
 def centred(vectors: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
