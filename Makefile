@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME VIRTUAL_ENV
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev demo dev notebook test check lint format types walls bench lock clean
+.PHONY: help setup setup-dev demo dev notebook test check lint format types walls bench bench-compare lock clean
 
 help: ## this list
 	@printf '\n  \033[1mElmer Pipelines\033[0m  what customers say, traced into product decisions\n\n'
@@ -51,7 +51,13 @@ types: setup-dev ## mypy, strict
 walls: setup-dev ## import-linter: which package may know which
 	@$(BIN)/lint-imports --no-logo
 
-bench: setup-dev ## measure speed and quality, one table
+bench-compare: setup-dev # what the benchmark of clusters is compared with, apart from the product
+	@cmp -s requirements-bench.txt .venv-bench/made || { \
+	  $(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-bench && \
+	  $(BIN)/uv pip install --quiet --system-certs --python .venv-bench/bin/python --require-hashes -r requirements-bench.txt && \
+	  cp requirements-bench.txt .venv-bench/made; }
+
+bench: bench-compare ## measure speed and quality, one table
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: setup-dev ## resolve pyproject.toml into the lock files again
