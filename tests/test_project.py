@@ -36,7 +36,7 @@ TEXTS = {
     ".ini",
     "",
 }
-LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-uv.txt"]
+LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-uv.txt", "requirements-bench.txt"]
 PROSE = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
