@@ -13,6 +13,7 @@ from elmer_pipelines.accounts import BudgetPurse, SharedAllowance
 from elmer_pipelines.documents.ingest import SourceChanges, ingest_documents, ingest_knowledge, source_changes
 from elmer_pipelines.documents.workspace_file import WorkspaceFile, read_workspace_file
 from elmer_pipelines.ledger import Ledger
+from elmer_pipelines.models.breaker import Breaker
 from elmer_pipelines.models.chains import embedding_chain, text_chain
 from elmer_pipelines.models.choosing import Purpose, account, embedding_model, is_local, text_model
 from elmer_pipelines.models.limited import Limiter
@@ -72,6 +73,7 @@ class Pipeline:
         self._text_models: dict[Purpose, AnthropicText | OpenAIText | None] = {}
         self._local_extractor: Extractor | None = None
         self._limiters: dict[tuple[str, str], Limiter] = {}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
 
     def root(self, workspace_id: str) -> str:
         """The workspace's folder. Raises WorkspaceError."""
@@ -168,9 +170,9 @@ class Pipeline:
 
     def duplicate_signals(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """Groups of signals that say the same."""
-        from elmer_pipelines.clusters.clustering import find_duplicates
+        from elmer_pipelines.signals.duplicate_groups import group_duplicates
 
-        return find_duplicates(self.database, workspace_id, self.embedder, run_id=run_id)
+        return group_duplicates(self.database, workspace_id, self.embedder, run_id=run_id)
 
     def signal_clusters(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """Signals grouped by need, under ids that last."""
@@ -277,7 +279,10 @@ class Pipeline:
                 self._embedder = embedding_model(self.settings)
         if ledger is not None and isinstance(self._embedder, OpenAIEmbeddings):
             limiter = self.limiter("openai", self._embedder.service_model)
-            chain = embedding_chain(self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter)
+            breaker = self.breaker("openai", self._embedder.service_model)
+            chain = embedding_chain(
+                self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter, breaker=breaker
+            )
             redaction = self.redaction(ledger.context.workspace_id)
             return chain if redaction is None else RedactedEmbeddings(chain, redaction)
         return self._embedder
@@ -291,7 +296,8 @@ class Pipeline:
         if model is None or ledger is None:
             return model
         limiter = self.limiter(model.provider, model.model)
-        chain = text_chain(model, ledger, ledger.context, purse=ledger.purse, limiter=limiter)
+        breaker = self.breaker(model.provider, model.model)
+        chain = text_chain(model, ledger, ledger.context, purse=ledger.purse, limiter=limiter, breaker=breaker)
         return self._redacted(chain, ledger.context.workspace_id)
 
     def asked_model(self, purpose: Purpose, workspace_id: str) -> TextModel | None:
@@ -310,6 +316,11 @@ class Pipeline:
             if (name, model) not in self._limiters:
                 self._limiters[name, model] = Limiter(SharedAllowance(self.database, name, model))
             return self._limiters[name, model]
+
+    def breaker(self, provider: str, model: str) -> Breaker:
+        """The one that knows whether the service refuses this process's key or its model."""
+        with self._guard:
+            return self._breakers.setdefault((account(self.settings, provider), model), Breaker())
 
     def ledger(self, workspace_id: str, step: str, run_id: str | None = None) -> Ledger:
         """The journal of one step, with a purse where a budget is set. Raises WorkspaceError."""

@@ -45,16 +45,27 @@ def _silent(step: str, done: int, total: int) -> None:
 _listener: ContextVar[Progress] = ContextVar("elmer_progress", default=_silent)
 
 
+_stops: ContextVar[list[StepResult] | None] = ContextVar("elmer_stops", default=None)
+
+
+def report_stop(result: StepResult) -> None:
+    """Tell whoever listens in this context that the step stopped with records left: `counts` has the reason."""
+    stops = _stops.get()
+    if stops is not None:
+        stops.append(result)
+
+
 def report_progress(step: str, done: int, total: int) -> None:
     """Tell whoever listens in this context that `done` of `total` records of the step are finished."""
     _listener.get()(step, done, total)
 
 
 @contextmanager
-def listening(progress: Progress) -> Iterator[None]:
-    """Send the progress of every step inside the block to `progress`."""
-    token = _listener.set(progress)
+def listening(progress: Progress, stops: list[StepResult] | None = None) -> Iterator[None]:
+    """Send the progress of every step inside the block to `progress`, and add to `stops` each that stopped early."""
+    token, others = _listener.set(progress), _stops.set([] if stops is None else stops)
     try:
         yield
     finally:
         _listener.reset(token)
+        _stops.reset(others)

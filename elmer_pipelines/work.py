@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.errors import UNSENT, RecordError
-from elmer_pipelines.steps import StepResult, report_progress
+from elmer_pipelines.errors import RecordError
+from elmer_pipelines.models.anew import asking_anew
+from elmer_pipelines.steps import StepResult, report_progress, report_stop
 from elmer_pipelines.store import outcomes
 
 if TYPE_CHECKING:
@@ -107,14 +108,15 @@ def work_through(
 
     `wanted` maps each record to what determines it; outcomes of records no longer wanted are forgotten. What `work_on`
     returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
-    that run out after LEASE_SECONDS. Where a model's call was not made for lack of budget, its record stays as it was,
-    no more are taken, and `counts` has `stopped_by` and how many are `left`. Raises only what concerns the whole step:
-    the database, or the interpreter.
+    that run out after LEASE_SECONDS. Where a model's call was not made (no budget left, or the service just refused
+    the key), its record stays as it was, no more are taken, and `counts` has `stopped_by`, the `reason` with what to
+    do, and how many are `left`. Raises only what concerns the whole step: the database, or the interpreter.
     """
     with database.begin() as connection:
         fingerprints = {record: one.fingerprint for record, one in wanted.items()}
         outcomes.synchronise(connection, workspace_id, step, fingerprints, max_attempts=MAX_ATTEMPTS)
         pending = outcomes.count_pending(connection, workspace_id, step)
+        anew = outcomes.to_ask_anew(connection, workspace_id, step)
     result = StepResult(step, pending=pending)
     report_progress(step, 0, pending)
     if pending > _MANY:
@@ -122,13 +124,27 @@ def work_through(
     if pending:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         with _Lease(database, workspace_id, step, owner):
-            _drain(database, workspace_id, step, wanted, work_on, result, owner, chunk, workers, run_id)
+            asking = _anew(work_on, anew) if anew else work_on
+            _drain(database, workspace_id, step, wanted, asking, result, owner, chunk, workers, run_id)
     if "stopped_by" in result.counts:
         with database.begin() as connection:
             result.counts["left"] = outcomes.count_pending(connection, workspace_id, step)
+        report_stop(result)
     if result.done > _MANY:
         database.analyse()
     return result
+
+
+def _anew(
+    work_on: Callable[[Sequence[str]], list[Finished]], anew: set[str]
+) -> Callable[[Sequence[str]], list[Finished]]:
+    """Work that asks again where a stored answer is a refusal, or cut off, for records a person wants tried again."""
+
+    def work(records: Sequence[str]) -> list[Finished]:
+        with asking_anew(not anew.isdisjoint(records)):
+            return work_on(records)
+
+    return work
 
 
 def _drain(
@@ -202,9 +218,9 @@ def _save(
             _save(database, workspace_id, step, wanted, [one], result, owner, run_id)
         return
     for one in finished:
-        if one.error is not None and one.error.kind in UNSENT:
+        if one.error is not None and one.error.unsent:
             result.counts["stopped_by"] = one.error.kind
-            result.counts["reason"] = str(one.error)
+            result.counts["reason"] = f"{one.error} {one.error.next_step}"
         else:
             result.failed += one.error is not None
     result.done += sum(one.error is None for one in finished)
@@ -222,7 +238,7 @@ def _save_one(
 ) -> None:
     if not outcomes.still_ours(connection, workspace_id, step, one.record_id, owner):
         return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
-    if one.error is not None and one.error.kind in UNSENT:
+    if one.error is not None and one.error.unsent:
         outcomes.put_back(connection, workspace_id, step, one.record_id)
         return
     if one.error is not None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import SettingsError
-from elmer_pipelines.models import faults
+from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.models import faults, streams
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.retrying import Retrying
 from elmer_pipelines.models.text_client import TextClient
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     import anthropic
@@ -56,22 +57,37 @@ class AnthropicText(TextClient):
 
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
-        config: Any = {"effort": prompt.effort, "format": {"type": "json_schema", "schema": _shape(schema)}}
         try:
-            response = self._connected().messages.with_raw_response.create(
-                model=self._model,
-                max_tokens=prompt.max_tokens,
-                system=[{"type": "text", "text": prompt.instructions, "cache_control": {"type": "ephemeral"}}],
-                messages=[{"role": "user", "content": prompt.material}],
-                output_config=config,
-            )
-            body = response.text()
-            message = _message(body)
-            limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
-            return RawAnswer(body, _usage(message["usage"]), self._model, response.request_id, {"limits": limits})
+            body, headers = self._sent(self._request(prompt, schema), prompt.max_tokens > streams.STREAMED_ABOVE)
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise faults.classify(error, _SERVICE, secret=self._key) from None
+        try:
+            usage = _usage(_message(body)["usage"])
+        except (ValueError, RecursionError, ModelFault) as error:
+            raise faults.unreadable(error, _SERVICE, body) from None
+        limits = {name: value for name, value in headers.items() if "ratelimit" in name}
+        return RawAnswer(body, usage, self._model, headers.get("request-id"), {"limits": limits})
+
+    def _request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "max_tokens": prompt.max_tokens,
+            "system": [{"type": "text", "text": prompt.instructions, "cache_control": {"type": "ephemeral"}}],
+            "messages": [{"role": "user", "content": prompt.material}],
+            "output_config": {"effort": prompt.effort, "format": {"type": "json_schema", "schema": _shape(schema)}},
+        }
+
+    def _sent(self, request: dict[str, Any], streamed: bool) -> tuple[str, Mapping[str, str]]:
+        """The body and the headers of the answer; a stream put together."""
+        messages = self._connected().messages
+        if not streamed:
+            whole = messages.with_raw_response.create(**request)
+            return whole.text(), whole.headers
+        with messages.with_streaming_response.create(**request, stream=True) as coming:
+            if streams.is_stream(coming.headers.get("content-type")):
+                return streams.message(coming.iter_lines(), _SERVICE), coming.headers
+            return coming.text(), coming.headers
 
     def parse(self, raw: RawAnswer, schema: type[Answer]) -> Answer:
         """The answer inside what was sent. Raises ModelFault: refusal, truncated, schema, bad_payload."""

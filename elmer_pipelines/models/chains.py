@@ -1,12 +1,13 @@
 """The wrappers put together, in the one order there is: what a step is given instead of a bare adapter.
 
-Cached, retried, metered, budgeted, limited, adapter, from the outside in; each is told only what it needs.
+Cached, retried, metered, budgeted, limited, guarded, adapter, from the outside in; each is told only what it needs.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.models.breaker import Guarded, GuardedPacks
 from elmer_pipelines.models.budgeted import Budgeted, BudgetedPacks
 from elmer_pipelines.models.cached import Cached
 from elmer_pipelines.models.limited import Limited, LimitedPacks
@@ -16,6 +17,7 @@ from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.retried import Retried, RetriedPacks
 
 if TYPE_CHECKING:
+    from elmer_pipelines.models.breaker import Breaker
     from elmer_pipelines.models.budgeted import Purse
     from elmer_pipelines.models.limited import Limiter
     from elmer_pipelines.models.metered import Price
@@ -31,10 +33,15 @@ def text_chain(
     retrying: Retrying | None = None,
     purse: Purse | None = None,
     limiter: Limiter | None = None,
+    breaker: Breaker | None = None,
     price: Price = cost_usd,
 ) -> Cached:
-    """A TextModel for one step; without a purse there is no budget, without a limiter no waiting."""
-    inner = adapter if limiter is None else Limited(adapter, limiter)
+    """A TextModel for one step; without a purse there is no budget, without a limiter no waiting, and without a
+    breaker a dead key is tried for every record.
+    """
+    inner = adapter if breaker is None else Guarded(adapter, breaker, context.run_id or object())
+    if limiter is not None:
+        inner = Limited(inner, limiter)
     if purse is not None:
         inner = Budgeted(inner, purse, price=price)
     return Cached(Retried(Metered(inner, journal, context, price=price), retrying), journal, context)
@@ -48,10 +55,13 @@ def embedding_chain(
     retrying: Retrying | None = None,
     purse: Purse | None = None,
     limiter: Limiter | None = None,
+    breaker: Breaker | None = None,
     price: Price = cost_usd,
 ) -> Packed:
     """An EmbeddingModel for one step; as above. Its cache is the table of vectors."""
-    inner = adapter if limiter is None else LimitedPacks(adapter, limiter)
+    inner = adapter if breaker is None else GuardedPacks(adapter, breaker, context.run_id or object())
+    if limiter is not None:
+        inner = LimitedPacks(inner, limiter)
     if purse is not None:
         inner = BudgetedPacks(inner, purse, price=price)
     return Packed(RetriedPacks(MeteredPacks(inner, journal, context, price=price), retrying))

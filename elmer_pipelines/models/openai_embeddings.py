@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.errors import SettingsError
-from elmer_pipelines.models.faults import classify, fault
+from elmer_pipelines.models.faults import classify, fault, unreadable
 from elmer_pipelines.models.protocols import SimilarityScale, Usage
 from elmer_pipelines.models.retrying import Retrying
 
@@ -183,13 +183,17 @@ class OpenAIEmbeddings:
             response = self._connected().embeddings.with_raw_response.create(
                 model=self._name, input=list(request.texts), encoding_format="base64", **sized
             )
-            vectors, usage = _read(response.text, len(request.texts), self._dimensions)
-            limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
-            request_id = response.headers.get("x-request-id")
-            return EmbeddedPack(request.span, vectors, usage, request_id, request.cut, limits)
+            body = response.text
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise classify(error, _SERVICE, secret=self._key) from None
+        try:
+            vectors, usage = _read(body, len(request.texts), self._dimensions)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise unreadable(error, _SERVICE, body) from None
+        limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
+        request_id = response.headers.get("x-request-id")
+        return EmbeddedPack(request.span, vectors, usage, request_id, request.cut, limits)
 
     def _connected(self) -> openai.OpenAI:
         with self._lock:
