@@ -23,7 +23,7 @@ MIN_NEED = 3  # signals; a smaller part of a theme goes to the need nearest to i
 MIN_DIVIDED = 8  # signals; a smaller theme is one need
 FINER = 4.0  # times the themes' resolution
 DISTINCT = 0.05  # silhouette of its parts from which a theme is divided
-_ITERATIONS = 4
+_ITERATIONS = 2
 
 
 def areas_of(vectors: NDArray[np.float32], themes: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -21,6 +21,7 @@ SILHOUETTE_WEIGHT = 1.25  # anything from 1 to 1.5 serves as well, see docs/deci
 NEAR_OPTIMAL = 0.04  # of the score: so much worse the themes of last time may be and stay
 WARM_UP_TO = 200_000  # nodes; a start partition has to be handed over as text, 1 GB for these
 _MANY = 50_000
+_MIDDLE = (1, 3, 5, 7)  # of the resolutions: those tried first among many signals, to save time
 _WARM_ITERATIONS = 2  # enough to improve on the start, few enough to stay near it
 _SILHOUETTE_CELLS = 4_000_000
 
@@ -41,8 +42,9 @@ def pick(graph: csr_array, vectors: NDArray[np.float32], previous: NDArray[np.in
     torn: their sum peaks between. Every second resolution is tried, then those beside the best.
     """
     returning = previous is not None and bool(np.any(previous >= 0)) and len(vectors) <= WARM_UP_TO
-    step = 1 if returning and len(vectors) <= _MANY else 2
-    tried = {place: _level(graph, vectors, RESOLUTIONS[place]) for place in range(0, len(RESOLUTIONS), step)}
+    step = 1 if returning else 2
+    first = range(0, len(RESOLUTIONS), step) if len(vectors) <= _MANY else _MIDDLE
+    tried = {place: _level(graph, vectors, RESOLUTIONS[place]) for place in first}
     for place in (_best(tried) - 1, _best(tried) + 1):
         if 0 <= place < len(RESOLUTIONS) and place not in tried:
             tried[place] = _level(graph, vectors, RESOLUTIONS[place])
