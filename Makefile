@@ -10,11 +10,11 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME VIRTUAL_ENV
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev demo dev notebook test check lint format types walls bench lock clean
+.PHONY: help setup setup-dev demo dev notebook test check lint format types walls bench bench-compare lock clean
 
 help: ## this list
 	@printf '\n  \033[1mElmer Pipelines\033[0m  what customers say, traced into product decisions\n\n'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make \033[36m%-10s\033[0m %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make \033[36m%-13s\033[0m %s\n", $$1, $$2}' Makefile
 	@printf '\n  Start with \033[1mmake demo\033[0m, then \033[1mmake dev\033[0m. The command itself: %s --help\n\n' '$(BIN)/elmer'
 
 setup: ## make .venv from the lock file
@@ -51,7 +51,13 @@ types: setup-dev ## mypy, strict
 walls: setup-dev ## import-linter: which package may know which
 	@$(BIN)/lint-imports --no-logo
 
-bench: setup-dev ## measure speed and quality, one table
+bench-compare: setup-dev ## install what clusters are measured beside, in .venv-bench
+	@cmp -s requirements-bench.txt .venv-bench/made || { \
+	  $(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-bench && \
+	  $(BIN)/uv pip install --quiet --system-certs --python .venv-bench/bin/python --require-hashes -r requirements-bench.txt && \
+	  cp requirements-bench.txt .venv-bench/made; }
+
+bench: bench-compare ## measure speed and quality, one table
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: setup-dev ## resolve pyproject.toml into the lock files again

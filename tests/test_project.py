@@ -19,7 +19,9 @@ import typer
 from elmer_pipelines.cli import app
 
 ROOT = Path(__file__).parent.parent
-SKIPPED = {".git", ".venv", ".elmer", "build", ".hypothesis", "__pycache__", ".ipynb_checkpoints", "results"}
+SKIPPED = {".git", ".venv", ".venv-bench", ".elmer", "build", ".hypothesis", "__pycache__", ".ipynb_checkpoints"} | {
+    "results"
+}
 TEXTS = {
     ".py",
     ".md",
@@ -36,7 +38,7 @@ TEXTS = {
     ".ini",
     "",
 }
-LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-uv.txt"]
+LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-uv.txt", "requirements-bench.txt"]
 PROSE = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 
 

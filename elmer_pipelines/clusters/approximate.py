@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS_PER_CELL = 250
-CELLS_LOOKED_AT = 24  # the own one included
+CELLS_LOOKED_AT = 16  # the own one included
 _SEED = 20_261_123
 _SAMPLE_PER_CELL = 40
 _ROUNDS = 6
@@ -26,7 +26,7 @@ _ROUNDS = 6
 def nearest_in_cells(steps: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """About what `neighbours.nearest` returns, for lattice vectors (n, d); `neighbours.recall` tells how nearly.
 
-    Spherical k-means over a sample makes cells of about 250 rows; the rows of a cell are compared with those of the 24
+    Spherical k-means over a sample makes cells of about 250 rows; the rows of a cell are compared with those of the 16
     cells whose centres are closest to its own (Jégou et al. 2011, inverted files, with one list of cells per cell).
     """
     centres = _centres(steps, max(1, len(steps) // ROWS_PER_CELL))

@@ -87,7 +87,7 @@ def group(
     needs = needs_of(graph, around, labels, resolution)
     closest, similarity = place(ordered, labels, centroids(ordered, labels))
     back = np.argsort(order)
-    return Grouping(labels[back], closest[back], similarity[back], needs[back], areas_of(graph, labels))
+    return Grouping(labels[back], closest[back], similarity[back], needs[back], areas_of(around, labels))
 
 
 def neighbour_graph(vectors: NDArray[np.float32], around: NDArray[np.float32], bound: float) -> csr_array:

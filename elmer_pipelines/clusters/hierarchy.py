@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -9,33 +10,41 @@ import numpy as np
 
 from elmer_pipelines.clusters.communities import communities
 from elmer_pipelines.clusters.levels import group_sums, silhouette
+from elmer_pipelines.clusters.neighbours import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
+AKIN = 0.2
+MAX_NEIGHBOURS = 10  # themes
+MIN_NEIGHBOURS = 3
 MIN_NEED = 3  # signals; a smaller part of a theme goes to the need nearest to it
 MIN_DIVIDED = 8  # signals; a smaller theme is one need
 FINER = 4.0  # times the themes' resolution
 DISTINCT = 0.05  # silhouette of its parts from which a theme is divided
-_ITERATIONS = 4
+_ITERATIONS = 2
 
 
-def areas_of(graph: csr_array, themes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The area of each theme: communities of themes, by the edges between their signals; (number of themes,).
+def areas_of(vectors: NDArray[np.float32], themes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The area of each theme: communities of themes whose centroids are near; (number of themes,), from 0.
 
-    Themes without an edge to another, and all themes where none hang together, are areas of their own.
+    A theme less than 0.2 near to any other, in centred vectors, is an area of its own.
     """
     from scipy.sparse import csr_array
 
-    size = int(themes.max(initial=-1)) + 1
-    rows, columns = graph.tocoo().coords
-    left, right = themes[rows], themes[columns]
-    between = (left >= 0) & (right >= 0) & (left != right)
-    linked = csr_array((graph.data[between], (left[between], right[between])), shape=(size, size))
-    linked.sum_duplicates()
+    sums = group_sums(vectors, themes)
+    size = len(sums)
+    if not size:
+        return np.empty(0, dtype=np.int32)
+    centres = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    indices, similarities = nearest(centres, min(MAX_NEIGHBOURS, max(MIN_NEIGHBOURS, round(math.sqrt(size)))))
+    near = similarities >= AKIN
+    rows = np.repeat(np.arange(size, dtype=np.int32), indices.shape[1])[near.ravel()]
+    directed = csr_array((similarities[near].astype(np.float64), (rows, indices[near])), shape=(size, size))
+    linked = csr_array(directed + directed.T)
     linked.sort_indices()
-    return in_order(communities(linked, 1.0, _ITERATIONS)) if size else np.empty(0, dtype=np.int32)
+    return in_order(communities(linked, 1.0, _ITERATIONS))
 
 
 def needs_of(

@@ -28,8 +28,8 @@ def on_lattice(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def as_similarity(products: NDArray[np.float32]) -> NDArray[np.float32]:
     """Products of lattice vectors as cosines, from -1 to 1."""
-    similarities: NDArray[np.float32] = np.clip(products / np.float32(STEPS * STEPS), -1.0, 1.0, dtype=np.float32)
-    return similarities
+    found: NDArray[np.float32] = np.clip(products / np.float32(STEPS * STEPS), -1.0, 1.0)
+    return found
 
 
 def centred(vectors: NDArray[np.float32], weight: float) -> NDArray[np.float32]:

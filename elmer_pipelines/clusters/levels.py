@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 RESOLUTIONS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 SILHOUETTE_WEIGHT = 1.25  # anything from 1 to 1.5 serves as well, see docs/decisions/0008-level-of-detail.md
-NEAR_OPTIMAL = 0.02  # of the score: so much the level of last time may be worse and stay
+NEAR_OPTIMAL = 0.04  # of the score: so much worse the themes of last time may be and stay
 WARM_UP_TO = 200_000  # nodes; a start partition has to be handed over as text, 1 GB for these
 _MANY = 50_000
+_MIDDLE = (1, 3, 5, 7)  # of the resolutions: those tried first among many signals, to save time
+_WARM_ITERATIONS = 2  # enough to improve on the start, few enough to stay near it
 _SILHOUETTE_CELLS = 4_000_000
 
 
@@ -34,21 +36,26 @@ class Level:
 
 
 def pick(graph: csr_array, vectors: NDArray[np.float32], previous: NDArray[np.int32] | None) -> Level:
-    """The level with the highest modularity plus silhouette; with `previous`, last time's while it is near optimal.
+    """The level with the highest modularity plus silhouette; with `previous`, last time's if near optimal.
 
     Modularity (at resolution 1) falls as groups get finer, the silhouette rises until groups that belong together are
     torn: their sum peaks between. Every second resolution is tried, then those beside the best.
     """
-    tried = {place: _level(graph, vectors, RESOLUTIONS[place]) for place in range(0, len(RESOLUTIONS), 2)}
-    best = _best(tried)
-    for place in (best - 1, best + 1):
+    returning = previous is not None and bool(np.any(previous >= 0)) and len(vectors) <= WARM_UP_TO
+    step = 1 if returning else 2
+    first = range(0, len(RESOLUTIONS), step) if len(vectors) <= _MANY else _MIDDLE
+    tried = {place: _level(graph, vectors, RESOLUTIONS[place]) for place in first}
+    for place in (_best(tried) - 1, _best(tried) + 1):
         if 0 <= place < len(RESOLUTIONS) and place not in tried:
             tried[place] = _level(graph, vectors, RESOLUTIONS[place])
-    best = _best(tried)
-    if previous is not None and np.any(previous >= 0) and len(vectors) <= WARM_UP_TO:
-        kept = _kept(list(tried.values()), tried[best].score, previous)
-        return _final(graph, vectors, kept, communities_from(graph, kept.resolution, _last(len(vectors)), previous))
-    return _final(graph, vectors, tried[best], communities(graph, tried[best].resolution, _last(len(vectors))))
+    best = tried[_best(tried)]
+    if returning and previous is not None:
+        like = _like(list(tried.values()), best.score - NEAR_OPTIMAL, previous)
+        kept = communities_from(graph, like.resolution, _WARM_ITERATIONS, previous)
+        again = _scored(graph, vectors, like.resolution, kept)
+        if again.score >= best.score - NEAR_OPTIMAL:
+            return again
+    return _scored(graph, vectors, best.resolution, communities(graph, best.resolution, _iterations(len(vectors))))
 
 
 def silhouette(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
@@ -87,15 +94,15 @@ def group_sums(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArr
 
 def _level(graph: csr_array, vectors: NDArray[np.float32], resolution: float) -> Level:
     labels = communities(graph, resolution, 1 if len(vectors) > _MANY else 2)
-    return _final(graph, vectors, Level(resolution, labels, 0.0), labels)
+    return _scored(graph, vectors, resolution, labels)
 
 
-def _final(graph: csr_array, vectors: NDArray[np.float32], level: Level, labels: NDArray[np.int32]) -> Level:
+def _scored(graph: csr_array, vectors: NDArray[np.float32], resolution: float, labels: NDArray[np.int32]) -> Level:
     score = modularity(graph, labels) + SILHOUETTE_WEIGHT * silhouette(vectors, labels)
-    return Level(level.resolution, labels, round(score, 4))  # a last bit that differs between machines decides nothing
+    return Level(resolution, labels, round(score, 4))  # a last bit that differs between machines decides nothing
 
 
-def _last(count: int) -> int:
+def _iterations(count: int) -> int:
     """Leiden's iterations for the level that is kept: more are better and steadier, and take longer."""
     return 2 if count > _MANY else 6
 
@@ -104,8 +111,8 @@ def _best(tried: dict[int, Level]) -> int:
     return max(tried, key=lambda place: (tried[place].score, -place))
 
 
-def _kept(tried: list[Level], best: float, previous: NDArray[np.int32]) -> Level:
-    """Of the levels about as good as the best the one with most nearly as many groups as last time."""
+def _like(tried: list[Level], least: float, previous: NDArray[np.int32]) -> Level:
+    """Of the levels that score at least so much the one with most nearly as many groups as last time."""
     groups = len(np.unique(previous[previous >= 0]))
-    near = [level for level in tried if level.score >= best - NEAR_OPTIMAL]
+    near = [level for level in tried if level.score >= least]
     return min(near, key=lambda level: (abs(int(level.labels.max()) + 1 - groups), level.resolution))

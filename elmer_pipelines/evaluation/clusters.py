@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elmer_pipelines.clusters.grouping import UNCLUSTERED, group
+from elmer_pipelines.clusters.neighbours import nearest
 from elmer_pipelines.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -20,47 +21,71 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from elmer_pipelines.clusters.grouping import Grouping
     from elmer_pipelines.models.protocols import EmbeddingModel
+
+
+GREEDY_NEIGHBOURS = 10
+GREEDY_SIMILARITY = 0.7
+DEFAULT_LEVEL = "themes"
+
+
+@dataclass(frozen=True)
+class LevelScores:
+    """How well one way of grouping agrees with labels; each unclustered text counts as a group of its own.
+
+    `adjusted_rand` and `adjusted_mutual_information` are 1 for perfect agreement and about 0 for chance.
+    """
+
+    name: str
+    groups: int
+    unclustered: int
+    adjusted_rand: float
+    adjusted_mutual_information: float
 
 
 @dataclass(frozen=True)
 class ClusterScores:
-    """How well groups agree with labels; each unclustered text counts as a group of its own.
-
-    `adjusted_rand` and `adjusted_mutual_information` are 1 for perfect agreement and about 0 for chance.
-    """
+    """The layers of one clustering, the default one among them, and other methods on the same vectors."""
 
     file: str
     model: str
     texts: int
     groups_true: int
-    groups_found: int
-    unclustered: int
-    adjusted_rand: float
-    adjusted_mutual_information: float
+    levels: tuple[LevelScores, ...]
+    beside: tuple[LevelScores, ...]
     seconds_embedding: float
     seconds_grouping: float
 
+    @property
+    def default(self) -> LevelScores:
+        """The layer people see first."""
+        return next(level for level in self.levels if level.name == DEFAULT_LEVEL)
+
+    @property
+    def best(self) -> LevelScores:
+        """The layer that agrees most, by both indices."""
+        return max(self.levels, key=lambda level: level.adjusted_rand + level.adjusted_mutual_information)
+
     def as_json(self) -> dict[str, Any]:
-        """JSON values, keys as the fields."""
-        return asdict(self)
+        """JSON values, keys as the fields, with the names of the default and the best layer."""
+        return {**asdict(self), "default": self.default.name, "best": self.best.name}
 
     def as_table(self) -> str:
-        """Two aligned columns for a terminal."""
-        rows = {
-            "file": self.file,
-            "model": self.model,
-            "texts": f"{self.texts:,}",
-            "groups in the labels": f"{self.groups_true:,}",
-            "groups found": f"{self.groups_found:,}",
-            "unclustered": f"{self.unclustered:,} ({self.unclustered / self.texts:.1%})",
-            "adjusted Rand index": f"{self.adjusted_rand:.3f}",
-            "adjusted mutual information": f"{self.adjusted_mutual_information:.3f}",
-            "seconds embedding": f"{self.seconds_embedding:.2f}",
-            "seconds grouping": f"{self.seconds_grouping:.2f}",
-        }
-        width = max(map(len, rows))
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+        """The layers and the other methods a line each, then where the figures are from."""
+        lines = [f"{'':32}{'groups':>8}{'left out':>10}{'ARI':>8}{'AMI':>8}"]
+        for level in (*self.levels, *self.beside):
+            notes = [word for word, one in (("default", self.default), ("best", self.best)) if one is level]
+            name = f"{level.name} ({', '.join(notes)})" if notes else level.name
+            share = level.unclustered / self.texts
+            lines.append(
+                f"{name:32}{level.groups:>8,}{share:>10.1%}{level.adjusted_rand:>8.3f}"
+                f"{level.adjusted_mutual_information:>8.3f}"
+            )
+        lines.append("")
+        lines.append(f"{self.file}: {self.texts:,} texts in {self.groups_true:,} groups; vectors by {self.model}")
+        lines.append(f"embedded in {self.seconds_embedding:.2f} s, grouped in {self.seconds_grouping:.2f} s")
+        return "\n".join(lines)
 
 
 def evaluate_clusters(
@@ -76,19 +101,42 @@ def evaluate_clusters(
     embedded = time.perf_counter()
     found = group(vectors, [f"{row:09d}" for row in range(len(texts))], unrelated=model.scale.unrelated)
     grouped = time.perf_counter()
-    rand, information = agreement(labels, found.labels)
     return ClusterScores(
         file=path.name,
         model=model.model,
         texts=len(texts),
         groups_true=len(set(labels)),
-        groups_found=found.size,
-        unclustered=int(np.count_nonzero(found.labels == UNCLUSTERED)),
-        adjusted_rand=rand,
-        adjusted_mutual_information=information,
+        levels=tuple(score(name, labels, groups) for name, groups in layers(found).items()),
+        beside=(score("greedy, 10 nearest above 0.7", labels, greedy(vectors)),),
         seconds_embedding=embedded - started,
         seconds_grouping=grouped - embedded,
     )
+
+
+def layers(found: Grouping) -> dict[str, NDArray[np.int32]]:
+    """The group of each signal in each layer, the coarsest first."""
+    return {"areas": found.area_of_each(), DEFAULT_LEVEL: found.labels, "needs": found.needs}
+
+
+def score(name: str, labels: list[str], groups: NDArray[np.int32]) -> LevelScores:
+    """One way of grouping against the labels; negative groups are unclustered."""
+    rand, information = agreement(labels, groups)
+    alone = int(np.count_nonzero(groups == UNCLUSTERED))
+    return LevelScores(name, int(groups.max(initial=UNCLUSTERED)) + 1, alone, rand, information)
+
+
+def greedy(vectors: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The rule clusters were once made by: each text not yet taken takes those of its ten nearest above 0.7."""
+    indices, similarities = nearest(vectors, GREEDY_NEIGHBOURS)
+    groups = np.full(len(vectors), UNCLUSTERED, dtype=np.int32)
+    number = 0
+    for row in range(len(vectors)):
+        near = indices[row][similarities[row] >= GREEDY_SIMILARITY]
+        free = near[groups[near] == UNCLUSTERED]
+        if groups[row] == UNCLUSTERED and len(free):
+            groups[row] = groups[free] = number
+            number += 1
+    return groups
 
 
 def agreement(labels: list[str], groups: NDArray[np.int32]) -> tuple[float, float]:

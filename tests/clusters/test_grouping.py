@@ -93,3 +93,60 @@ def test_keys_must_name_rows() -> None:
 def test_a_centroid_whose_members_cancel_out_is_zero() -> None:
     vectors = np.array([[1, 0], [-1, 0], [0, 1]], dtype=np.float32)
     assert centroids(vectors, np.array([0, 0, 1], dtype=np.int32)).tolist() == [[0, 0], [0, 1]]
+
+
+def nested(areas: int, themes: int, needs: int, each: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    draw = np.random.default_rng(4)
+    centres = np.zeros((1, DIMENSIONS))
+    for count, spread in ((areas, 1.0), (themes, 0.8), (needs, 0.45)):
+        steps = draw.standard_normal((len(centres), count, DIMENSIONS))
+        steps *= spread / np.linalg.norm(steps, axis=2, keepdims=True)
+        centres = (centres[:, None, :] + steps).reshape(-1, DIMENSIONS)
+    truth = np.repeat(np.arange(len(centres)), each)
+    vectors = centres[truth] + 0.03 * draw.standard_normal((len(truth), DIMENSIONS))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32), truth, [f"S-{row:05d}" for row in range(len(truth))]
+
+
+def test_layers_nest_and_leave_out_the_same_signals() -> None:
+    vectors, _, keys = nested(3, 4, 3, 20)
+    found = group(vectors, keys, unrelated=0.3)
+    assert len(found.areas) == found.size
+    assert sorted(set(found.areas.tolist())) == list(range(max(found.areas) + 1))
+    assert np.array_equal(found.needs == UNCLUSTERED, found.labels == UNCLUSTERED)
+    for need in set(found.needs.tolist()) - {UNCLUSTERED}:
+        assert len(set(found.labels[found.needs == need].tolist())) == 1
+    assert 1 < max(found.areas) + 1 < found.size <= found.needs.max() + 1
+
+
+def test_identical_texts_are_one_theme_one_need_one_area() -> None:
+    vectors = np.repeat(planted([1])[0], 500, axis=0)
+    found = group(vectors, [f"{row:03d}" for row in range(500)], unrelated=0.4)
+    assert (found.size, int(found.needs.max()), found.areas.tolist()) == (1, 0, [0])
+
+
+def test_two_languages_stay_apart() -> None:
+    from elmer_pipelines.models.local_embeddings import LocalEmbeddings
+
+    english = ["The export to PDF fails", "PDF export is broken", "I can not export a PDF", "Exporting PDF files fails"]
+    german = ["Die Rechnung ist falsch", "Meine Rechnung stimmt nicht", "Falsche Rechnung", "Die Rechnung stimmt nicht"]
+    model = LocalEmbeddings()
+    labels = group(model.embed(english + german), list("abcdefgh"), unrelated=model.scale.unrelated).labels.tolist()
+    assert set(labels[:4]) & set(labels[4:]) <= {UNCLUSTERED}
+
+
+def test_started_from_last_time_fewer_signals_move() -> None:
+    vectors, _, keys = planted([40] * 12, noise=0.19, seed=3)
+    before = group(vectors, keys, unrelated=0.1)
+    kept = np.sort(np.random.default_rng(1).permutation(len(keys))[: len(keys) * 9 // 10])
+    rest = [keys[row] for row in kept]
+    again = group(vectors[kept], rest, unrelated=0.1, previous=before.labels[kept])
+    order = np.random.default_rng(2).permutation(len(kept))
+    turned = group(
+        vectors[kept][order], [rest[row] for row in order], unrelated=0.1, previous=before.labels[kept][order]
+    )
+    assert np.array_equal(again.labels[order], turned.labels)
+    together = np.equal.outer(before.labels[kept], before.labels[kept]) == np.equal.outer(again.labels, again.labels)
+    assert together.mean() > 0.97
+    fresh = group(vectors, keys, unrelated=0.1, previous=np.full(len(keys), -1, dtype=np.int32))
+    assert np.array_equal(fresh.labels, before.labels)

@@ -1,12 +1,12 @@
-"""Exact neighbours: against the plain definition, with ties, in blocks."""
+"""Neighbours: against the plain definition, with ties, in blocks, by cells."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from elmer_pipelines.clusters import neighbours
-from elmer_pipelines.clusters.neighbours import nearest
+from elmer_pipelines.clusters import approximate, lattice, neighbours
+from elmer_pipelines.clusters.neighbours import nearest, recall
 
 
 def unit(rows: int, dimensions: int = 16, seed: int = 0) -> np.ndarray:
@@ -54,3 +54,36 @@ def test_identical_rows_come_in_order() -> None:
 def test_no_neighbours_can_not_be_asked_for() -> None:
     with pytest.raises(ValueError, match="at least one"):
         nearest(unit(3), 0)
+
+
+def test_above_a_size_nearly_all_neighbours_are_found_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(3)
+    vectors = unit(60, 32, seed=1)[draw.integers(60, size=6_000)] + 0.1 * draw.standard_normal((6_000, 32))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    monkeypatch.setattr(approximate, "CELLS_LOOKED_AT", 8)
+    indices, similarities = nearest(vectors, 15, exact_up_to=1_000)
+    assert recall(vectors, indices) > 0.9
+    assert recall(vectors, nearest(vectors, 15)[0]) == 1.0
+    assert (np.arange(6_000)[:, None] != indices).all()
+    assert (np.diff(similarities, axis=1) <= 0).all()
+    monkeypatch.setattr(neighbours, "BLOCK_CELLS", 50_000)
+    again, _ = nearest(vectors, 15, exact_up_to=1_000)
+    assert np.array_equal(indices, again)
+
+
+def test_cells_of_identical_rows_still_give_enough_neighbours() -> None:
+    vectors = np.repeat(unit(2), [700, 5], axis=0)
+    indices, similarities = nearest(vectors, 15, exact_up_to=100)
+    assert indices.shape == (705, 15)
+    assert np.isfinite(similarities).all()
+    assert all(row not in found for row, found in enumerate(indices.tolist()))
+
+
+def test_centred_vectors_are_unit_and_keep_their_direction_where_all_are_alike() -> None:
+    alike = np.repeat(unit(1), 50, axis=0)
+    assert np.allclose(lattice.centred(alike, 0.5) @ alike[0], 1.0, atol=1e-3)
+    drawn = unit(500) + np.float32(0.5)
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    around = lattice.centred(drawn, 500 / 600)
+    assert np.allclose(np.linalg.norm(around, axis=1), 1.0, atol=1e-5)
+    assert np.linalg.norm(around.mean(axis=0)) < 0.5 * np.linalg.norm(drawn.mean(axis=0))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elmer_pipelines.errors import SettingsError
-from elmer_pipelines.evaluation.clusters import agreement, evaluate_clusters, read_labelled
+from elmer_pipelines.evaluation.clusters import agreement, evaluate_clusters, greedy, read_labelled
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 
 ROWS = """message,need
@@ -32,12 +32,20 @@ def labelled(tmp_path: Path) -> Path:
 
 def test_planted_groups_score_one(labelled: Path) -> None:
     scores = evaluate_clusters(labelled, text="message", label="need", model=LocalEmbeddings())
-    assert (scores.texts, scores.groups_true, scores.groups_found, scores.unclustered) == (6, 2, 2, 0)
-    assert scores.adjusted_rand == pytest.approx(1.0)
-    assert scores.adjusted_mutual_information == pytest.approx(1.0)
+    assert (scores.texts, scores.groups_true) == (6, 2)
+    assert [level.name for level in scores.levels] == ["areas", "themes", "needs"]
+    assert (scores.default.groups, scores.default.unclustered) == (2, 0)
+    assert scores.default.adjusted_rand == scores.best.adjusted_rand == pytest.approx(1.0)
+    assert scores.default.adjusted_mutual_information == pytest.approx(1.0)
     assert scores.as_json()["model"] == "local/wordllama-256"
-    assert "adjusted Rand index          1.000" in scores.as_table()
-    assert "unclustered                  0 (0.0%)" in scores.as_table()
+    assert "0.0%   1.000   1.000" in scores.as_table()
+    assert "greedy, 10 nearest above 0.7" in scores.as_table()
+    assert "6 texts in 2 groups" in scores.as_table()
+
+
+def test_the_greedy_rule_takes_what_is_near_and_free() -> None:
+    vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 2]]
+    assert greedy(vectors).tolist() == [0, 0, 1, 1, -1]
 
 
 def test_the_unclustered_count_as_groups_of_their_own() -> None:
