@@ -7,7 +7,8 @@
     ├── NotFoundError        no record has the id that was asked for
     ├── RecordError          one record failed; the others go on, and this becomes its outcome row
     │   ├── UnreadableDocument   a source file was refused or can't be read
-    │   └── ModelFault           a model did not give a usable answer
+    │   ├── ModelFault           a model did not give a usable answer
+    │   └── Waiting              no failure: the answer is on its way in a message batch
     └── CitationError        an artifact cites what is not a signal of its project
 
 A message says what happened, to which record, and what to do next.
@@ -76,3 +77,12 @@ class ModelFault(RecordError):
     ) -> None:
         super().__init__(kind, message, next_step=next_step, retryable=retryable)
         self.retry_after = retry_after
+
+
+class Waiting(RecordError):
+    """A record's answer is on its way in a message batch: no failure and no attempt, the record stays pending."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            "waiting", message, next_step="`elmer batches` shows it; a run after it ended goes on.", retryable=True
+        )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class StepResult:
     """Counts a person cares about, after one step on one workspace.
 
-    `pending` is what was to do at the start; `done` and `failed` are of this run; `counts` are named totals for
+    `pending` is what was to do at the start; `done`, `failed` and `waiting` (for a message batch) are of this run; `counts` are named totals for
     metadata; `tables` are small lists of rows (at most a screenful) keyed by a title.
     """
 
@@ -26,10 +26,19 @@ class StepResult:
     pending: int = 0
     done: int = 0
     failed: int = 0
+    waiting: int = 0
     model_calls: int = 0
     cost_usd: float = 0.0
     counts: dict[str, int | float | str] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+    def then(self, again: StepResult) -> StepResult:
+        """This and another pass over what it left, as the one result of the step."""
+        again.pending = max(self.pending, again.pending)
+        again.done += self.done
+        again.failed += self.failed
+        return again
 
 
 class Progress(Protocol):
@@ -42,6 +51,7 @@ def _silent(step: str, done: int, total: int) -> None:
     return None
 
 
+_expected: ContextVar[int] = ContextVar("elmer_expected_records", default=0)
 _listener: ContextVar[Progress] = ContextVar("elmer_progress", default=_silent)
 
 
@@ -58,3 +68,18 @@ def listening(progress: Progress) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+def records_expected() -> int:
+    """How many records the step that runs in this context has to work; 0 where nobody said."""
+    return _expected.get()
+
+
+@contextmanager
+def expecting(records: int) -> Iterator[None]:
+    """Say how many records the step inside the block has to work."""
+    token = _expected.set(records)
+    try:
+        yield
+    finally:
+        _expected.reset(token)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.errors import UNSENT, RecordError
-from elmer_pipelines.steps import StepResult, report_progress
+from elmer_pipelines.errors import UNSENT, RecordError, Waiting
+from elmer_pipelines.steps import StepResult, expecting, report_progress
 from elmer_pipelines.store import outcomes
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def work_through(
 
     `wanted` maps each record to what determines it; outcomes of records no longer wanted are forgotten. What `work_on`
     returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
-    that run out after LEASE_SECONDS. Where a model's call was not made for lack of budget, its record stays as it was,
+    that run out after LEASE_SECONDS. A record that waits for a message batch stays pending. Where a model's call was not made for lack of budget, its record stays as it was,
     no more are taken, and `counts` has `stopped_by` and how many are `left`. Raises only what concerns the whole step:
     the database, or the interpreter.
     """
@@ -121,11 +121,12 @@ def work_through(
         database.analyse()
     if pending:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        with _Lease(database, workspace_id, step, owner):
+        with _Lease(database, workspace_id, step, owner), expecting(pending):
             _drain(database, workspace_id, step, wanted, work_on, result, owner, chunk, workers, run_id)
     if "stopped_by" in result.counts:
         with database.begin() as connection:
-            result.counts["left"] = outcomes.count_pending(connection, workspace_id, step)
+            waiting = outcomes.count_waiting(connection, workspace_id).get(step, 0)
+            result.counts["left"] = outcomes.count_pending(connection, workspace_id, step) - waiting
     if result.done > _MANY:
         database.analyse()
     return result
@@ -205,10 +206,13 @@ def _save(
         if one.error is not None and one.error.kind in UNSENT:
             result.counts["stopped_by"] = one.error.kind
             result.counts["reason"] = str(one.error)
+        elif isinstance(one.error, Waiting):
+            result.waiting += 1
         else:
             result.failed += one.error is not None
     result.done += sum(one.error is None for one in finished)
-    report_progress(step, result.done + result.failed, max(result.pending, result.done + result.failed))
+    worked = result.done + result.failed + result.waiting
+    report_progress(step, worked, max(result.pending, worked))
 
 
 def _save_one(
@@ -222,6 +226,9 @@ def _save_one(
 ) -> None:
     if not outcomes.still_ours(connection, workspace_id, step, one.record_id, owner):
         return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
+    if isinstance(one.error, Waiting):
+        outcomes.await_answer(connection, workspace_id, step, one.record_id, str(one.error))
+        return
     if one.error is not None and one.error.kind in UNSENT:
         outcomes.put_back(connection, workspace_id, step, one.record_id)
         return
@@ -269,16 +276,22 @@ def work_whole(
     """Work a step that looks at the whole workspace at once, unless what determines it is unchanged.
 
     One at a time per workspace and step, in one transaction with its outcome: a second run waits, then finds it done.
+    Where an answer is on its way in a message batch nothing is changed, and the step stays pending.
     """
-    with database.locked(f"{workspace_id}:{step}") as connection:
-        outcomes.synchronise(
-            connection, workspace_id, step, {WHOLE: determined_by.fingerprint}, max_attempts=MAX_ATTEMPTS
-        )
-        if not outcomes.count_pending(connection, workspace_id, step):
-            return StepResult(step)
-        report_progress(step, 0, 1)
-        result = do(connection)
-        outcomes.finish(connection, workspace_id, step, WHOLE, run_id, determined_by.as_json())
+    wanted = {WHOLE: determined_by.fingerprint}
+    try:
+        with database.locked(f"{workspace_id}:{step}") as connection:
+            outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
+            if not outcomes.count_pending(connection, workspace_id, step):
+                return StepResult(step)
+            report_progress(step, 0, 1)
+            result = do(connection)
+            outcomes.finish(connection, workspace_id, step, WHOLE, run_id, determined_by.as_json())
+    except Waiting as waiting:
+        with database.locked(f"{workspace_id}:{step}") as connection:
+            outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
+            outcomes.await_answer(connection, workspace_id, step, WHOLE, str(waiting))
+        return StepResult(step, pending=1, waiting=1)
     result.pending = result.done = 1
     report_progress(step, 1, 1)
     return result

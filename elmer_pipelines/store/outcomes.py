@@ -181,11 +181,36 @@ def release(connection: Connection, workspace_id: str, step: str, owner: str) ->
     )
 
 
+def await_answer(connection: Connection, workspace_id: str, step: str, record_id: str, message: str) -> None:
+    """The record's answer is on its way: it stays pending, no attempt was made, and its claim ends with the step."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET error_kind = 'waiting', message = :m, next_step = NULL, updated_at = now() "
+            "WHERE workspace_id = :w AND step = :s AND record_id = :r AND state = 'pending'"
+        ),
+        {"w": workspace_id, "s": step, "r": record_id, "m": message},
+    )
+
+
+def count_waiting(connection: Connection, workspace_id: str) -> dict[str, int]:
+    """Per step, how many records wait for an answer that is on its way; steps without one are left out."""
+    rows = connection.execute(
+        text(
+            "SELECT step, count(*) FROM elmer.outcomes WHERE workspace_id = :w AND state = 'pending' "
+            "AND error_kind = 'waiting' GROUP BY step ORDER BY step"
+        ),
+        {"w": workspace_id},
+    )
+    return {step: int(number) for step, number in rows}
+
+
 def put_back(connection: Connection, workspace_id: str, step: str, record_id: str) -> None:
     """Give back one claimed record, as pending as it was: no attempt was made."""
     connection.execute(
         text(
-            "UPDATE elmer.outcomes SET claimed_by = NULL, claimed_until = NULL "
+            "UPDATE elmer.outcomes SET claimed_by = NULL, claimed_until = NULL, "
+            "message = CASE WHEN error_kind = 'waiting' THEN NULL ELSE message END, "
+            "error_kind = nullif(error_kind, 'waiting') "
             "WHERE workspace_id = :w AND step = :s AND record_id = :r AND state = 'pending'"
         ),
         {"w": workspace_id, "s": step, "r": record_id},
