@@ -75,6 +75,11 @@ class Ledger:
             self.cost_usd += record.cost_usd or 0.0
             self.unpriced += record.cost_usd is None
 
+    def collected(self, cost_usd: float) -> None:
+        """Answers of message batches came in that cost so much; their rows are written."""
+        with self._guard:
+            self.cost_usd += cost_usd
+
     def _gather(self, row: dict[str, Any]) -> None:
         with self._guard:
             self._cached.append(row)

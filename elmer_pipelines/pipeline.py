@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.accounts import BudgetPurse, SharedAllowance
+from elmer_pipelines.batching.running import Batching
 from elmer_pipelines.documents.ingest import SourceChanges, ingest_documents, ingest_knowledge, source_changes
 from elmer_pipelines.documents.workspace_file import WorkspaceFile, read_workspace_file
 from elmer_pipelines.ledger import Ledger
@@ -72,6 +74,7 @@ class Pipeline:
         self._text_models: dict[Purpose, AnthropicText | OpenAIText | None] = {}
         self._local_extractor: Extractor | None = None
         self._limiters: dict[tuple[str, str], Limiter] = {}
+        self.batching = Batching(settings, database)
 
     def root(self, workspace_id: str) -> str:
         """The workspace's folder. Raises WorkspaceError."""
@@ -114,7 +117,8 @@ class Pipeline:
         extractor = self.extractor(ledger)
         local = is_local(extractor.name)
         began = time.monotonic()
-        result = extract_signals(
+        work = partial(
+            extract_signals,
             self.database,
             workspace_id,
             extractor,
@@ -122,6 +126,7 @@ class Pipeline:
             workers=2 if local else SERVICE_WORKERS,
             run_id=run_id,
         )
+        result = self.batching.worked(ledger, work)
         if local and result.done:
             ledger.note_local(extractor.name, result.done, time.monotonic() - began)
         result.counts["extractor"] = extractor.name
@@ -161,7 +166,8 @@ class Pipeline:
         ledger = self.ledger(workspace_id, step, run_id)
         embedder = self.recorded_embedder(ledger)
         began = time.monotonic()
-        result = embed_records(self.database, workspace_id, step, hashes, texts, embedder, run_id=run_id)
+        work = partial(embed_records, self.database, workspace_id, step, hashes, texts, embedder, run_id=run_id)
+        result = self.batching.worked(ledger, work)
         if is_local(embedder.model) and result.done:
             ledger.note_local(embedder.model, result.done, time.monotonic() - began)
         return _accounted(result, ledger)
@@ -185,8 +191,10 @@ class Pipeline:
         ledger = self.ledger(workspace_id, "cluster_themes", run_id)
         model = self.text_model("generate", ledger)
         redaction = self.redaction(workspace_id)
-        result = name_clusters(self.database, workspace_id, self.embedder, model, redaction=redaction, run_id=run_id)
-        return _accounted(result, ledger)
+        work = partial(
+            name_clusters, self.database, workspace_id, self.embedder, model, redaction=redaction, run_id=run_id
+        )
+        return _accounted(self.batching.worked(ledger, work), ledger)
 
     def cluster_trends(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """How often each cluster was heard, by week."""
@@ -206,8 +214,8 @@ class Pipeline:
 
         ledger = self.ledger(workspace_id, "signal_classifications", run_id)
         model = self.text_model("classify", ledger)
-        result = classify_signals(self.database, workspace_id, self.embedder, model, run_id=run_id)
-        return _accounted(result, ledger)
+        work = partial(classify_signals, self.database, workspace_id, self.embedder, model, run_id=run_id)
+        return _accounted(self.batching.worked(ledger, work), ledger)
 
     def initiatives(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """Clusters that become projects, which get their vectors at once: the next run finds nothing left to do."""
@@ -225,8 +233,8 @@ class Pipeline:
 
         ledger = self.ledger(workspace_id, "research_briefs", run_id)
         model = self.text_model("generate", ledger)
-        result = write_research_briefs(self.database, workspace_id, model, self.artifact_folder, run_id=run_id)
-        return _accounted(result, ledger)
+        work = partial(write_research_briefs, self.database, workspace_id, model, self.artifact_folder, run_id=run_id)
+        return _accounted(self.batching.worked(ledger, work), ledger)
 
     def prds(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """A PRD for every project with enough evidence."""
@@ -235,10 +243,10 @@ class Pipeline:
         ledger = self.ledger(workspace_id, "prds", run_id)
         model = self.text_model("generate", ledger)
         enough = self.workspace_file(workspace_id).automation.prd_signals
-        result = write_prds(
-            self.database, workspace_id, model, self.artifact_folder, minimum_signals=enough, run_id=run_id
+        work = partial(
+            write_prds, self.database, workspace_id, model, self.artifact_folder, minimum_signals=enough, run_id=run_id
         )
-        return _accounted(result, ledger)
+        return _accounted(self.batching.worked(ledger, work), ledger)
 
     @property
     def artifact_folder(self) -> str:
@@ -277,7 +285,10 @@ class Pipeline:
                 self._embedder = embedding_model(self.settings)
         if ledger is not None and isinstance(self._embedder, OpenAIEmbeddings):
             limiter = self.limiter("openai", self._embedder.service_model)
-            chain = embedding_chain(self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter)
+            behind = self.batching.behind_vectors(ledger, self._embedder)
+            chain = embedding_chain(
+                self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter, behind_cache=behind
+            )
             redaction = self.redaction(ledger.context.workspace_id)
             return chain if redaction is None else RedactedEmbeddings(chain, redaction)
         return self._embedder
@@ -291,7 +302,8 @@ class Pipeline:
         if model is None or ledger is None:
             return model
         limiter = self.limiter(model.provider, model.model)
-        chain = text_chain(model, ledger, ledger.context, purse=ledger.purse, limiter=limiter)
+        behind = self.batching.behind_answers(ledger, model)
+        chain = text_chain(model, ledger, ledger.context, purse=ledger.purse, limiter=limiter, behind_cache=behind)
         return self._redacted(chain, ledger.context.workspace_id)
 
     def asked_model(self, purpose: Purpose, workspace_id: str) -> TextModel | None:
@@ -325,6 +337,7 @@ class Pipeline:
             close = getattr(client, "close", None)
             if close is not None:
                 close()
+        self.batching.close()
         self.database.close()
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class StepResult:
     """Counts a person cares about, after one step on one workspace.
 
-    `pending` is what was to do at the start; `done`, `failed` and `waiting` (for a message batch) are of this run; `counts` are named totals for
-    metadata; `tables` are small lists of rows (at most a screenful) keyed by a title.
+    `pending` is what was to do at the start; `done`, `failed` and `waiting` (for a message batch) are of this run;
+    `counts` are named totals for metadata; `tables` are small lists of rows (at most a screenful) keyed by a title.
     """
 
     step: str
@@ -31,7 +31,6 @@ class StepResult:
     cost_usd: float = 0.0
     counts: dict[str, int | float | str] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
 
     def then(self, again: StepResult) -> StepResult:
         """This and another pass over what it left, as the one result of the step."""

@@ -107,9 +107,9 @@ def work_through(
 
     `wanted` maps each record to what determines it; outcomes of records no longer wanted are forgotten. What `work_on`
     returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
-    that run out after LEASE_SECONDS. A record that waits for a message batch stays pending. Where a model's call was not made for lack of budget, its record stays as it was,
-    no more are taken, and `counts` has `stopped_by` and how many are `left`. Raises only what concerns the whole step:
-    the database, or the interpreter.
+    that run out after LEASE_SECONDS. A record that waits for a message batch stays pending. Where a model's call was
+    not made for lack of budget, its record stays as it was, no more are taken, and `counts` has `stopped_by` and how
+    many are `left`. Raises only what concerns the whole step: the database, or the interpreter.
     """
     with database.begin() as connection:
         fingerprints = {record: one.fingerprint for record, one in wanted.items()}

@@ -56,22 +56,26 @@ class AnthropicText(TextClient):
 
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
-        config: Any = {"effort": prompt.effort, "format": {"type": "json_schema", "schema": _shape(schema)}}
         try:
-            response = self._connected().messages.with_raw_response.create(
-                model=self._model,
-                max_tokens=prompt.max_tokens,
-                system=[{"type": "text", "text": prompt.instructions, "cache_control": {"type": "ephemeral"}}],
-                messages=[{"role": "user", "content": prompt.material}],
-                output_config=config,
-            )
-            body = response.text()
-            message = _message(body)
+            response = self.connected().messages.with_raw_response.create(**self.request(prompt, schema))
             limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
-            return RawAnswer(body, _usage(message["usage"]), self._model, response.request_id, {"limits": limits})
+            return received(response.text(), self._model, response.request_id, {"limits": limits})
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise faults.classify(error, _SERVICE, secret=self._key) from None
+
+    def request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
+        """What is sent for the prompt; the instructions, which many requests share, come first and may be cached."""
+        return {
+            "model": self._model,
+            "max_tokens": prompt.max_tokens,
+            "system": [{"type": "text", "text": prompt.instructions, "cache_control": {"type": "ephemeral"}}],
+            "messages": [{"role": "user", "content": prompt.material}],
+            "output_config": {
+                "effort": prompt.effort,
+                "format": {"type": "json_schema", "schema": _shape(schema)},
+            },
+        }
 
     def parse(self, raw: RawAnswer, schema: type[Answer]) -> Answer:
         """The answer inside what was sent. Raises ModelFault: refusal, truncated, schema, bad_payload."""
@@ -95,7 +99,7 @@ class AnthropicText(TextClient):
     def lifecycle(self) -> tuple[str, datetime | None]:
         """`active`, `deprecated` or `retired`, and when the model retires; costs nothing. Raises ModelFault."""
         try:
-            info = self._connected().models.retrieve(self._model)
+            info = self.connected().models.retrieve(self._model)
             if getattr(info, "id", None) is None:  # the SDK takes HTML, and any other JSON, for an answer
                 raise ValueError("the body describes no model")
         except Exception as error:  # noqa: BLE001 - as above
@@ -105,11 +109,12 @@ class AnthropicText(TextClient):
     def known_models(self) -> list[str]:
         """The names the key may use now, sorted. Raises ModelFault."""
         try:
-            return sorted(str(one.id) for one in self._connected().models.list(lifecycle=["active"]))
+            return sorted(str(one.id) for one in self.connected().models.list(lifecycle=["active"]))
         except Exception as error:  # noqa: BLE001 - as above
             raise faults.classify(error, _SERVICE, secret=self._key) from None
 
-    def _connected(self) -> anthropic.Anthropic:
+    def connected(self) -> anthropic.Anthropic:
+        """The client, made at the first use."""
         with self._lock:
             if self._client is None:
                 import anthropic
@@ -130,6 +135,11 @@ def _shape(schema: type[BaseModel]) -> dict[str, Any]:
     import anthropic
 
     return anthropic.transform_schema(schema)
+
+
+def received(body: str, model: str, request_id: str | None, extra: dict[str, Any]) -> RawAnswer:
+    """A message as it came, with its usage read. Raises ModelFault, or ValueError and its kin on what is none."""
+    return RawAnswer(body, _usage(_message(body)["usage"]), model, request_id, extra)
 
 
 def _message(body: str) -> dict[str, Any]:

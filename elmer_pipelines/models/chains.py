@@ -16,6 +16,8 @@ from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.retried import Retried, RetriedPacks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from elmer_pipelines.models.budgeted import Purse
     from elmer_pipelines.models.limited import Limiter
     from elmer_pipelines.models.metered import Price
@@ -32,12 +34,17 @@ def text_chain(
     purse: Purse | None = None,
     limiter: Limiter | None = None,
     price: Price = cost_usd,
+    behind_cache: Callable[[RawTextModel], RawTextModel] | None = None,
 ) -> Cached:
-    """A TextModel for one step; without a purse there is no budget, without a limiter no waiting."""
+    """A TextModel for one step; without a purse there is no budget, without a limiter no waiting.
+
+    `behind_cache` wraps what is asked where no answer is stored: there requests can be kept for a message batch.
+    """
     inner = adapter if limiter is None else Limited(adapter, limiter)
     if purse is not None:
         inner = Budgeted(inner, purse, price=price)
-    return Cached(Retried(Metered(inner, journal, context, price=price), retrying), journal, context)
+    asked: RawTextModel = Retried(Metered(inner, journal, context, price=price), retrying)
+    return Cached(asked if behind_cache is None else behind_cache(asked), journal, context)
 
 
 def embedding_chain(
@@ -49,9 +56,11 @@ def embedding_chain(
     purse: Purse | None = None,
     limiter: Limiter | None = None,
     price: Price = cost_usd,
+    behind_cache: Callable[[PackedEmbeddings], PackedEmbeddings] | None = None,
 ) -> Packed:
     """An EmbeddingModel for one step; as above. Its cache is the table of vectors."""
     inner = adapter if limiter is None else LimitedPacks(adapter, limiter)
     if purse is not None:
         inner = BudgetedPacks(inner, purse, price=price)
-    return Packed(RetriedPacks(MeteredPacks(inner, journal, context, price=price), retrying))
+    asked: PackedEmbeddings = RetriedPacks(MeteredPacks(inner, journal, context, price=price), retrying)
+    return Packed(asked if behind_cache is None else behind_cache(asked))

@@ -91,17 +91,20 @@ class OpenAIText(TextClient):
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
         return self._send(prompt, schema.__name__, strict_schema(schema))
 
+    def request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
+        """What is sent for the prompt, in the dialect learned so far."""
+        return self._request(prompt, schema.__name__, strict_schema(schema), self._dialect)
+
     def _send(self, prompt: Prompt, name: str, shape: dict[str, Any]) -> RawAnswer:
         while True:
             dialect = self._dialect
             try:
-                response = self._connected().chat.completions.with_raw_response.create(
+                response = self.connected().chat.completions.with_raw_response.create(
                     **self._request(prompt, name, shape, dialect)
                 )
-                body = response.text
                 limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
                 request_id = response.headers.get("x-request-id")
-                return RawAnswer(body, _usage(_choice(body)[0]), self._model, request_id, {"limits": limits})
+                return received(response.text, self._model, request_id, {"limits": limits})
             except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
                 fault = faults.classify(error, self._service, secret=self._key)
                 plainer = dialect.without(_named(error)) if fault.kind in ("http_400", "http_422") else None
@@ -152,14 +155,15 @@ class OpenAIText(TextClient):
         The protocol knows no dates of retirement: the second value is always None.
         """
         try:
-            listed = sorted(str(one.id) for one in self._connected().models.list())
+            listed = sorted(str(one.id) for one in self.connected().models.list())
         except Exception as error:  # noqa: BLE001 - as above
             raise faults.classify(error, self._service, secret=self._key) from None
         if self._model in listed or f"{self._model}:latest" in listed:
             return "active", None
         raise faults.unknown_model(self._model, self._service, listed)
 
-    def _connected(self) -> openai.OpenAI:
+    def connected(self) -> openai.OpenAI:
+        """The client, made at the first use."""
         with self._lock:
             if self._client is None:
                 import httpx2
@@ -191,6 +195,11 @@ def _loosen(shape: dict[str, Any]) -> None:
     for one in (*inner, shape.get("items")):
         if isinstance(one, dict):
             _loosen(one)
+
+
+def received(body: str, model: str, request_id: str | None, extra: dict[str, Any]) -> RawAnswer:
+    """A completion as it came, with its usage read. Raises ModelFault, or ValueError and its kin on what is none."""
+    return RawAnswer(body, _usage(_choice(body)[0]), model, request_id, extra)
 
 
 def _named(error: Exception) -> str:

@@ -148,8 +148,8 @@ def create(
     batch_id = stable_id("B", workspace_id, step, str(number), *(one.fingerprint for one in items))
     connection.execute(
         text(
-            "INSERT INTO elmer.model_batches (workspace_id, id, provider, step, model, run_id, items, owed_usd, detail) "
-            "VALUES (:w, :id, :provider, :step, :model, :run, :items, :owed, CAST(:detail AS jsonb))"
+            "INSERT INTO elmer.model_batches (workspace_id, id, provider, step, model, run_id, items, owed_usd, "
+            "detail) VALUES (:w, :id, :provider, :step, :model, :run, :items, :owed, CAST(:detail AS jsonb))"
         ),
         {
             "w": workspace_id, "id": batch_id, "provider": provider, "step": step, "model": model, "run": run_id,
@@ -358,8 +358,8 @@ def listing(connection: Connection, workspace_id: str, limit: int = 50) -> list[
             "count(*) FILTER (WHERE i.state = 'answered') AS answered, "
             "count(*) FILTER (WHERE i.state = 'failed') AS failed, "
             "count(*) FILTER (WHERE i.state = 'expired') AS expired, "
-            "b.created_at, b.submitted_at, b.ended_at, b.owed_usd, b.service_id, b.run_id, b.detail->>'reason' AS reason "
-            "FROM elmer.model_batches b LEFT JOIN elmer.model_batch_items i "
+            "b.created_at, b.submitted_at, b.ended_at, b.owed_usd, b.service_id, b.run_id, "
+            "b.detail->>'reason' AS reason FROM elmer.model_batches b LEFT JOIN elmer.model_batch_items i "
             "ON i.workspace_id = b.workspace_id AND i.batch_id = b.id WHERE b.workspace_id = :w "
             "GROUP BY b.workspace_id, b.id ORDER BY b.created_at DESC, b.id LIMIT :limit"
         ),
@@ -368,23 +368,28 @@ def listing(connection: Connection, workspace_id: str, limit: int = 50) -> list[
     return [{**row, "owed_usd": float(row["owed_usd"])} for row in rows.mappings()]
 
 
-def purge(connection: Connection, workspace_id: str, fingerprints: Sequence[str]) -> None:
-    """Forget these requests. One whose result is still to come stays as a mark: what it costs is owed, and nothing
-    of what it says will be kept.
+def purge(
+    connection: Connection, workspace_id: str, fingerprints: Sequence[str], text_hashes: Sequence[str] = ()
+) -> None:
+    """Forget these requests, and those for vectors of these texts.
+
+    One whose result is still to come stays as a mark: what it costs is owed, and nothing of what it says will be kept.
     """
-    arguments = {"w": workspace_id, "f": list(fingerprints)}
+    arguments = {"w": workspace_id, "f": list(fingerprints), "h": list(text_hashes)}
+    arrays = (bindparam("f", type_=_TEXTS), bindparam("h", type_=_TEXTS))
     connection.execute(
         text(
             "UPDATE elmer.model_batch_items i SET state = 'purged', request = '{}', keep_as = NULL, message = NULL "
-            "FROM elmer.model_batches b WHERE i.workspace_id = :w AND i.fingerprint = ANY(:f) AND i.state = 'waiting' "
+            "FROM elmer.model_batches b WHERE i.workspace_id = :w AND i.state = 'waiting' "
+            "AND (i.fingerprint = ANY(:f) OR i.keep_as = ANY(:h)) "
             "AND b.workspace_id = :w AND b.id = i.batch_id AND b.state IN ('submitting', 'submitted')"
-        ).bindparams(bindparam("f", type_=_TEXTS)),
+        ).bindparams(*arrays),
         arguments,
     )
     connection.execute(
         text(
-            "DELETE FROM elmer.model_batch_items WHERE workspace_id = :w AND fingerprint = ANY(:f) "
-            "AND (state <> 'purged' OR told)"
-        ).bindparams(bindparam("f", type_=_TEXTS)),
+            "DELETE FROM elmer.model_batch_items WHERE workspace_id = :w "
+            "AND (fingerprint = ANY(:f) OR keep_as = ANY(:h)) AND (state <> 'purged' OR told)"
+        ).bindparams(*arrays),
         arguments,
     )

@@ -196,7 +196,8 @@ def _artifacts(
 def delete(connection: Connection, workspace_id: str, found: Traces, files: Sequence[str]) -> None:
     """Delete these traces, and all that the tables know of the source `files` (paths that held nothing else)."""
     hashes = _hashes(connection, workspace_id, found)
-    batches.purge(connection, workspace_id, found.answers)  # first: what a collector keeps until now, goes below
+    # First, so that what a collector of batches keeps until now goes below.
+    batches.purge(connection, workspace_id, found.answers, sorted(hashes))
     for table, column, ids in (
         ("model_answers", "fingerprint", found.answers),
         ("answer_records", "fingerprint", found.answers),
