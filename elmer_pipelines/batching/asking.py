@@ -150,7 +150,7 @@ class StepBatches:
         prompt: str | None = None,
         kept: str | None = None,
     ) -> Waiting:
-        """Keep a request for the step's batch; returns what to raise. Raises ModelFault where the budget does not allow it."""
+        """Keep a request for the step's batch; returns what to raise. Raises ModelFault `budget`, `unknown_price`."""
         with self._guard:
             if mark not in self._noted:
                 self._keep(mark, params, usage, prompt, kept)
