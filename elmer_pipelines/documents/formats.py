@@ -11,7 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.documents import captions, mail, office, plain, slack, structured, tables
-from elmer_pipelines.documents.guards import broken, check_archive, check_size, encrypted, no_text
+from elmer_pipelines.documents.guards import broken, check_archive, check_lengths, check_size, encrypted, no_text
 from elmer_pipelines.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def read_here(path: str, data: bytes, options: ReadingOptions) -> list[Document]
         raise broken(path, form, f"{type(error).__name__}: {error}") from error
     if not documents:
         raise no_text(path)
+    check_lengths(documents, options.max_characters)
     return documents
 
 

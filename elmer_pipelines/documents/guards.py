@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 from elmer_pipelines.errors import UnreadableDocument
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from elmer_pipelines.documents.model import Document
     from elmer_pipelines.documents.options import ReadingOptions
 
 _CHUNK = 1 << 18
@@ -51,6 +54,17 @@ def check_size(path: str, size: int, limit: int) -> None:
         raise UnreadableDocument(
             "empty", f"{path} is empty (0 bytes).", next_step="Export the file again, or remove it."
         )
+
+
+def check_lengths(documents: Sequence[Document], limit: int) -> None:
+    """Raise UnreadableDocument (oversized) where one document is too long to be read for signals in sensible time."""
+    for document in documents:
+        if len(document.text) > limit:
+            raise UnreadableDocument(
+                "oversized",
+                f"{document.address} has {len(document.text):,} characters; the limit for one document is {limit:,}.",
+                next_step="Split it into several files, such as one per conversation.",
+            )
 
 
 def broken(path: str, what: str, reason: object) -> UnreadableDocument:

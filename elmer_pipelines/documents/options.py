@@ -40,8 +40,8 @@ class ReadingOptions:
     """Limits for one file, and the configured tables.
 
     Sizes in bytes. `max_expanded` bounds all that comes out of a zip, nested ones too; `max_ratio` is how many times
-    larger a zip may get. `timeout` is seconds of wall time for one file in the worker,
-    `worker_memory` its data segment.
+    larger a zip may get. `max_characters` is for one document: five million are about a hundred hours of talk.
+    `timeout` is seconds of wall time for one file in the worker, `worker_memory` its data segment.
     """
 
     tables: tuple[TableOptions, ...] = ()
@@ -49,6 +49,7 @@ class ReadingOptions:
     max_expanded: int = 256 * _MEGABYTE
     max_ratio: int = 200
     max_documents: int = 200_000
+    max_characters: int = 5_000_000
     timeout: float = 60.0
     worker_memory: int = 1024 * _MEGABYTE
 

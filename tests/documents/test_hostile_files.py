@@ -84,6 +84,12 @@ def test_a_parser_that_eats_the_memory_is_an_outcome() -> None:
         assert "memory" in str(caught.value)
 
 
+def test_one_endless_document_is_refused_by_name() -> None:
+    with pytest.raises(UnreadableDocument, match=r"log\.txt has 6,000 characters") as caught:
+        read_documents("log.txt", b"slow. " * 1_000, ReadingOptions(max_characters=5_000))
+    assert caught.value.kind == "oversized"
+
+
 def test_the_worker_starts_only_for_risky_files(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a worker was started")
