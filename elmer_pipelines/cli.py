@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.console import terminal
+from elmer_pipelines.console import batches, terminal
 from elmer_pipelines.console.files import records
 from elmer_pipelines.console.options import JsonOption, WorkspaceOption, open_workbench, print_json
 from elmer_pipelines.errors import ElmerError, SettingsError
@@ -41,6 +41,7 @@ evaluate = typer.Typer(no_args_is_help=True, help="Score the product on a labell
 app.add_typer(evaluate, name="eval", rich_help_panel="Check and operate")
 
 _START, _LOOK, _OPERATE = "Start", "Look and take away", "Check and operate"
+app.command(rich_help_panel=_OPERATE)(batches.batches)
 
 
 def main() -> None:

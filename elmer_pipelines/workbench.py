@@ -19,7 +19,7 @@ from elmer_pipelines.planning import StepPlan, plan
 from elmer_pipelines.purging import Purge, plan_purge, purge
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
 from elmer_pipelines.store import artifacts as artifact_store
-from elmer_pipelines.store import budgets, journal, outcomes, search, workspaces
+from elmer_pipelines.store import batches, budgets, journal, outcomes, search, workspaces
 from elmer_pipelines.store import clusters as cluster_store
 from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import projects as project_store
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from elmer_pipelines.batching.collecting import Collected
     from elmer_pipelines.settings import Settings
 
 Exported = Literal["documents", "signals", "clusters", "links", "artifacts"]
@@ -173,7 +174,17 @@ class Workbench:
     def retry_failures(self, step: str | None = None) -> int:
         """Make failed records pending again; the next run takes them. Returns how many."""
         with self.database.begin() as connection:
+            batches.forgive(connection, self.workspace_id, step)
             return outcomes.retry(connection, self.workspace_id, step)
+
+    def batches(self, limit: int = 50) -> pd.DataFrame:
+        """Message batches, the newest first: state, step, model, items by how they stand, since when, what is owed."""
+        with self.database.begin() as connection:
+            return _frame(batches.listing(connection, self.workspace_id, limit))
+
+    def collect_batches(self) -> Collected:
+        """Take in what open batches have brought; the next run uses it. Nothing is spent."""
+        return self.pipeline.batching.collect(self.workspace_id)
 
     def plan_purge(self, document: str, *, keep_out: bool = False) -> Purge:
         """What deleting a document (id, address, path) would delete. Raises NotFoundError, WorkspaceError."""
@@ -201,6 +212,7 @@ class Workbench:
         """The caps in USD (None: none), and what this day, UTC, has spent and reserved, here and everywhere."""
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         with self.database.begin() as connection:
+            owed = budgets.owed(connection, self.workspace_id, None)
             spent, held = budgets.committed(connection, self.workspace_id, None, midnight)
         return {
             "cap_usd": self.settings.budget_usd,
@@ -208,12 +220,14 @@ class Workbench:
             "spent_today_usd": spent.everywhere,
             "workspace_spent_today_usd": spent.workspace,
             "reserved_usd": held.everywhere,
+            "owed_for_batches_usd": owed.everywhere,
         }
 
     def status(self) -> dict[str, Any]:
         """Counts per step and of what there is; plain values, fit for JSON."""
         with self.database.begin() as connection:
             steps = outcomes.counts(connection, self.workspace_id)
+            waiting = outcomes.count_waiting(connection, self.workspace_id)
             documents = document_store.counts(connection, self.workspace_id)
             signals = signal_store.counts(connection, self.workspace_id)
             clusters = cluster_store.live(connection, self.workspace_id)
@@ -236,6 +250,7 @@ class Workbench:
             "clusters": {"total": len(clusters), "unclustered": unclustered},
             "projects": {origin: origins.count(origin) for origin in ("named", "initiative")},
             "artifacts": _by_kind(artifacts),
+            "waiting": waiting,
             "steps": {step: steps[step] for step in STEPS if step in steps},
             "models": calls,
             "model_calls": sum(one["calls"] for one in calls if one["provider"] != "local"),

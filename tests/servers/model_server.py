@@ -82,8 +82,8 @@ class ModelServer:
     content_filter, no_choices, fenced, without:PARAMETER.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
 
-    `batches` are message batches. Instructions of 1,024 tokens and more that a request marks are written to the service's
-    cache once and read from it after that, as its usage tells.
+    `batches` are message batches. Instructions of 1,024 tokens and more that a request marks are written to the
+    service's cache once and read from it after that, as its usage tells.
 
     Every request is answered `latency_s` seconds late. With `requests_per_minute` there is an allowance that comes back
     evenly, of which at most `burst` (default: a minute's worth) are kept; headers tell of it, and who asks for more is
