@@ -1,4 +1,4 @@
-"""The sensor `message_batches`: a batch that ended leads to one run of its workspace, which takes in what it brought."""
+"""The sensor `message_batches`: a batch that ended leads to one run of its workspace, which takes in its answers."""
 
 import hashlib
 from datetime import UTC, datetime
