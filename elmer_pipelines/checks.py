@@ -75,6 +75,7 @@ def signals_cover_documents(connection: Connection, workspace_id: str) -> CheckO
         SELECT count(*) AS documents,
                count(*) FILTER (WHERE o.state IN ('done', 'failed')) AS looked_at,
                count(*) FILTER (WHERE o.state = 'failed') AS failed,
+               count(*) FILTER (WHERE o.state = 'pending' AND o.error_kind = 'waiting') AS waiting,
                count(*) FILTER (WHERE EXISTS (
                    SELECT FROM elmer.signals s WHERE s.workspace_id = d.workspace_id
                      AND s.document_id = d.id AND s.retired_at IS NULL)) AS with_signals
@@ -84,11 +85,12 @@ def signals_cover_documents(connection: Connection, workspace_id: str) -> CheckO
         """,
         w=workspace_id,
     )[0]
-    documents, looked_at = row["documents"], row["looked_at"]
+    documents, looked_at, waiting = row["documents"], row["looked_at"], row["waiting"]
+    also = f" {waiting} wait for a message batch." if waiting else ""
     share = {"share_with_signals": row["with_signals"] / documents} if documents else {}
     return CheckOutcome(
-        documents == looked_at,
-        f"{looked_at} of {documents} documents were read for signals; {row['with_signals']} hold at least one.",
+        documents == looked_at + waiting,
+        f"{looked_at} of {documents} documents were read for signals; {row['with_signals']} hold at least one.{also}",
         figures={**row, **share},
     )
 

@@ -111,6 +111,8 @@ def run(
         f"{found['clusters']['total']:,} clusters, {sum(found['projects'].values()):,} projects. "
         "Next: [bold]elmer status[/bold], [bold]elmer search[/bold], [bold]elmer dev[/bold]"
     )
+    if waiting := sum(found["waiting"].values()):
+        terminal.out.print(f"{waiting:,} records wait for message batches: [bold]elmer batches[/bold] shows them.")
     if failed:
         records_failed = "1 record" if failed == 1 else f"{failed} records"
         terminal.out.print(f"{records_failed} failed: [bold]elmer failures[/bold] says why.", style="yellow")

@@ -21,6 +21,7 @@ from elmer_pipelines.models.limited import Limiter
 from elmer_pipelines.models.recorded import CallContext
 from elmer_pipelines.models.redacted import RedactedEmbeddings, RedactedText, redaction_of
 from elmer_pipelines.models.redaction import Redaction
+from elmer_pipelines.steps import expecting
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.store import workspaces
@@ -126,11 +127,21 @@ class Pipeline:
             workers=2 if local else SERVICE_WORKERS,
             run_id=run_id,
         )
-        result = self.batching.worked(ledger, work)
+        with expecting(0 if local else self._windows(workspace_id)):
+            result = self.batching.worked(ledger, work)
         if local and result.done:
             ledger.note_local(extractor.name, result.done, time.monotonic() - began)
         result.counts["extractor"] = extractor.name
         return _accounted(result, ledger)
+
+    def _windows(self, workspace_id: str) -> int:
+        """In how many parts a model is asked about all documents together."""
+        from elmer_pipelines.signals.claude_extractor import WINDOW_CHARS
+
+        with self.database.begin() as connection:
+            return sum(
+                -(-one["characters"] // WINDOW_CHARS) for one in document_store.listing(connection, workspace_id)
+            )
 
     def signal_embeddings(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """A vector for every live signal."""

@@ -50,7 +50,7 @@ def _silent(step: str, done: int, total: int) -> None:
     return None
 
 
-_expected: ContextVar[int] = ContextVar("elmer_expected_records", default=0)
+_expected: ContextVar[int] = ContextVar("elmer_expected_calls", default=0)
 _listener: ContextVar[Progress] = ContextVar("elmer_progress", default=_silent)
 
 
@@ -69,15 +69,15 @@ def listening(progress: Progress) -> Iterator[None]:
         _listener.reset(token)
 
 
-def records_expected() -> int:
-    """How many records the step that runs in this context has to work; 0 where nobody said."""
+def calls_expected() -> int:
+    """About how many calls of a model the step that runs in this context may have to make; 0 where nobody said."""
     return _expected.get()
 
 
 @contextmanager
-def expecting(records: int) -> Iterator[None]:
-    """Say how many records the step inside the block has to work."""
-    token = _expected.set(records)
+def expecting(calls: int) -> Iterator[None]:
+    """Say about how many calls the step inside the block may have to make: one a record, until somebody knows more."""
+    token = _expected.set(calls)
     try:
         yield
     finally:

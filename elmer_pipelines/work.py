@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from elmer_pipelines.errors import UNSENT, RecordError, Waiting
-from elmer_pipelines.steps import StepResult, expecting, report_progress
+from elmer_pipelines.steps import StepResult, calls_expected, expecting, report_progress
 from elmer_pipelines.store import outcomes
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def work_through(
         database.analyse()
     if pending:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        with _Lease(database, workspace_id, step, owner), expecting(pending):
+        with _Lease(database, workspace_id, step, owner), expecting(max(pending, calls_expected())):
             _drain(database, workspace_id, step, wanted, work_on, result, owner, chunk, workers, run_id)
     if "stopped_by" in result.counts:
         with database.begin() as connection:
@@ -227,7 +227,7 @@ def _save_one(
     if not outcomes.still_ours(connection, workspace_id, step, one.record_id, owner):
         return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
     if isinstance(one.error, Waiting):
-        outcomes.await_answer(connection, workspace_id, step, one.record_id, str(one.error))
+        outcomes.await_answer(connection, workspace_id, step, one.record_id, str(one.error), one.error.next_step)
         return
     if one.error is not None and one.error.kind in UNSENT:
         outcomes.put_back(connection, workspace_id, step, one.record_id)
@@ -290,7 +290,7 @@ def work_whole(
     except Waiting as waiting:
         with database.locked(f"{workspace_id}:{step}") as connection:
             outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
-            outcomes.await_answer(connection, workspace_id, step, WHOLE, str(waiting))
+            outcomes.await_answer(connection, workspace_id, step, WHOLE, str(waiting), waiting.next_step)
         return StepResult(step, pending=1, waiting=1)
     result.pending = result.done = 1
     report_progress(step, 1, 1)

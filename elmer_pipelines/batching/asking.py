@@ -21,7 +21,7 @@ from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.protocols import Usage
 from elmer_pipelines.models.provenance import kept_as, records_drawn_from
 from elmer_pipelines.models.recorded import prompt_fingerprint
-from elmer_pipelines.steps import records_expected
+from elmer_pipelines.steps import calls_expected
 from elmer_pipelines.store import batches as store
 from elmer_pipelines.store.batches import Item
 from elmer_pipelines.store.outcomes import MENDABLE
@@ -117,7 +117,7 @@ class StepBatches:
         """Whether what is asked now is kept for a batch."""
         if self._at_once or self._policy.settled is False:
             return False
-        return self._policy.settled is True or records_expected() > self._policy.most
+        return self._policy.settled is True or calls_expected() > self._policy.most
 
     def look_up(self, mark: str) -> None:
         """Nothing where the request may be made. Raises Waiting where it is under way in a batch; ModelFault where it

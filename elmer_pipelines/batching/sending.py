@@ -19,6 +19,8 @@ from elmer_pipelines.store import journal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy import Connection
+
     from elmer_pipelines.accounts import BudgetPurse
     from elmer_pipelines.models.batches import BatchLimits, BatchService
     from elmer_pipelines.models.recorded import CallContext
@@ -124,25 +126,27 @@ def _remember(
 
 
 def _submit(database: Database, workspace_id: str, service: BatchService, batch_id: str) -> ModelFault | None:
-    """Send what the rows of a batch say. Nobody else does meanwhile: the hold ends with this process at the latest.
-
-    Where the service refused it for good, every request of it has failed; after any other fault it may have been
-    taken, and stays to be looked for.
-    """
+    """Send what the rows of a batch say. Nobody else does meanwhile: the hold ends with this process at the latest."""
     with database.begin() as connection:
         if not store.hold_one(connection, workspace_id, batch_id):
             return None
         if store.get(connection, workspace_id, batch_id).state != "submitting":
             return None
-        items = store.unsent(connection, workspace_id, batch_id)
-        requests = [BatchRequest(custom_id(batch_id, one.fingerprint), one.request) for one in items]
-        try:
-            service_id = service.submit(batch_id, requests)
-        except ModelFault as fault:
-            if not fault.retryable:
-                store.refused(connection, workspace_id, batch_id, fault.kind, str(fault))
-            return fault
-        store.submitted(connection, workspace_id, batch_id, service_id)
+        return _submit_held(connection, workspace_id, service, batch_id)
+
+
+def _submit_held(connection: Connection, workspace_id: str, service: BatchService, batch_id: str) -> ModelFault | None:
+    """Where the service refuses the batch for good, every request of it has failed; after any other fault it may have
+    been taken, and stays to be looked for."""
+    items = store.unsent(connection, workspace_id, batch_id)
+    requests = [BatchRequest(custom_id(batch_id, one.fingerprint), one.request) for one in items]
+    try:
+        service_id = service.submit(batch_id, requests)
+    except ModelFault as fault:
+        if not fault.retryable:
+            store.refused(connection, workspace_id, batch_id, fault.kind, str(fault))
+        return fault
+    store.submitted(connection, workspace_id, batch_id, service_id)
     _log.info("batch %s of %d requests was submitted as %s", batch_id, len(requests), service_id)
     return None
 
@@ -164,11 +168,11 @@ def recover(
         if found is not None:
             store.submitted(connection, workspace_id, batch.id, found)
             return "was found at the service"
-    if unclear:
-        return "may be one at the service that has not ended yet: it is not sent again before that one tells"
-    if datetime.now(UTC) - batch.created_at < settling:
-        return "is not listed by the service yet"
-    fault = _submit(database, workspace_id, service, batch.id)
+        if unclear:
+            return "may be one at the service that has not ended yet: it is not sent again before that one tells"
+        if datetime.now(UTC) - batch.created_at < settling:
+            return "is not listed by the service yet"
+        fault = _submit_held(connection, workspace_id, service, batch.id)
     return "was submitted again: the service did not have it" if fault is None else f"can't be submitted: {fault}"
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.documents.model import Document, Segment
 
 PROMPT_FILE = Path(__file__).parent / "prompts" / "extract_signals.md"
+WINDOW_CHARS = 24_000
 MAX_ANSWER_TOKENS = 16_000  # thinking counts too; a window of 24,000 characters full of signals needs about 6,000
 _RENDERING = 1  # raise when `material` changes: answers to another question are not comparable
 _SPLIT = {"truncated", "too_large"}
@@ -50,7 +51,7 @@ class ClaudeExtractor:
     `overlap_segments` shape the windows.
     """
 
-    def __init__(self, text_model: TextModel, *, max_chars: int = 24_000, overlap_segments: int = 2) -> None:
+    def __init__(self, text_model: TextModel, *, max_chars: int = WINDOW_CHARS, overlap_segments: int = 2) -> None:
         self._text_model = text_model
         self._max_chars = max_chars
         self._overlap = overlap_segments

@@ -181,14 +181,16 @@ def release(connection: Connection, workspace_id: str, step: str, owner: str) ->
     )
 
 
-def await_answer(connection: Connection, workspace_id: str, step: str, record_id: str, message: str) -> None:
+def await_answer(
+    connection: Connection, workspace_id: str, step: str, record_id: str, message: str, next_step: str
+) -> None:
     """The record's answer is on its way: it stays pending, no attempt was made, and its claim ends with the step."""
     connection.execute(
         text(
-            "UPDATE elmer.outcomes SET error_kind = 'waiting', message = :m, next_step = NULL, updated_at = now() "
+            "UPDATE elmer.outcomes SET error_kind = 'waiting', message = :m, next_step = :n, updated_at = now() "
             "WHERE workspace_id = :w AND step = :s AND record_id = :r AND state = 'pending'"
         ),
-        {"w": workspace_id, "s": step, "r": record_id, "m": message},
+        {"w": workspace_id, "s": step, "r": record_id, "m": message, "n": next_step},
     )
 
 
@@ -210,6 +212,7 @@ def put_back(connection: Connection, workspace_id: str, step: str, record_id: st
         text(
             "UPDATE elmer.outcomes SET claimed_by = NULL, claimed_until = NULL, "
             "message = CASE WHEN error_kind = 'waiting' THEN NULL ELSE message END, "
+            "next_step = CASE WHEN error_kind = 'waiting' THEN NULL ELSE next_step END, "
             "error_kind = nullif(error_kind, 'waiting') "
             "WHERE workspace_id = :w AND step = :s AND record_id = :r AND state = 'pending'"
         ),

@@ -49,7 +49,7 @@ def test_all_is_well_at_first(database: Database, workspace: str, filled: str) -
     assert [one.summary for one in found if not one.passed] == []
     assert found[0].figures["signals"] >= 1
     assert found[1].figures == {
-        "documents": 1, "looked_at": 1, "failed": 0, "with_signals": 1, "share_with_signals": 1.0,
+        "documents": 1, "looked_at": 1, "failed": 0, "waiting": 0, "with_signals": 1, "share_with_signals": 1.0,
     }  # fmt: skip
 
 

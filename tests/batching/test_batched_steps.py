@@ -100,6 +100,17 @@ def test_more_calls_than_that_go_by_batch_but_calls_are_counted_not_records(
     own.pipeline.batching.close()
 
 
+def test_windows_count_as_calls_where_documents_are_few(batched: Batched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "TEXT_CALLS", 2)
+    own = batched.again(monkeypatch, ELMER_BATCH="auto")
+    turns = [f"Ada: In week {number} {WORDS[number % 4]} It costs us hours." for number in range(900)]
+    (own.folder / "long.md").write_text("---\nkind: interview\n---\n" + "\n\n".join(turns))
+    own.pipeline.documents("acme")
+    assert own.signals().waiting == 1
+    assert len(own.server.batches.requests()) > 2
+    own.pipeline.batching.close()
+
+
 def test_a_run_nobody_waits_for_sends_batches_whatever_their_size(
     batched: Batched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ from sqlalchemy import text
 from elmer_pipelines.batching import collecting, sending
 from elmer_pipelines.batching.collecting import Collected
 from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.models.anthropic_batches import AnthropicBatches
+from elmer_pipelines.models.batches import BatchLimits
 from elmer_pipelines.store import batches as store
 from elmer_pipelines.workbench import Workbench
 
@@ -208,10 +210,14 @@ def test_what_waits_in_batches_is_owed_so_that_the_budget_is_never_passed(
     own.pipeline.batching.close()
 
 
-def test_limits_of_the_service_split_what_was_noted(batched: Batched, monkeypatch: pytest.MonkeyPatch) -> None:
-    from elmer_pipelines.models.anthropic_batches import AnthropicBatches
-    from elmer_pipelines.models.batches import BatchLimits
+def test_requests_that_begin_alike_are_sent_side_by_side() -> None:
+    """So that the service's cache has their shared beginning when the next one comes."""
+    noted = [sending.Noted(store.Item(f"v1:{number}", {}, f"{'ab'[number % 2]} v1"), (), 10) for number in range(6)]
+    (part,) = sending._parts(noted, BatchLimits(100, 1 << 20))
+    assert [one.item.prompt for one in part] == ["a v1"] * 3 + ["b v1"] * 3
 
+
+def test_limits_of_the_service_split_what_was_noted(batched: Batched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AnthropicBatches, "limits", BatchLimits(4, 1 << 20))
     batched.write(10)
     assert batched.signals().counts["batches_submitted"] == 3
@@ -225,8 +231,6 @@ def test_limits_of_the_service_split_what_was_noted(batched: Batched, monkeypatc
 def test_a_service_that_is_down_keeps_batches_open_and_steps_going(
     batched: Batched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from elmer_pipelines.models.anthropic_batches import AnthropicBatches
-
     batched.write(2)
     batched.signals()
 
