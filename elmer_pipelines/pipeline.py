@@ -22,6 +22,7 @@ from elmer_pipelines.models.recorded import CallContext
 from elmer_pipelines.models.redacted import RedactedEmbeddings, RedactedText, redaction_of
 from elmer_pipelines.models.redaction import Redaction
 from elmer_pipelines.steps import expecting
+from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.store import workspaces
@@ -139,9 +140,8 @@ class Pipeline:
         from elmer_pipelines.signals.claude_extractor import WINDOW_CHARS
 
         with self.database.begin() as connection:
-            return sum(
-                -(-one["characters"] // WINDOW_CHARS) for one in document_store.listing(connection, workspace_id)
-            )
+            listed = document_store.listing(connection, workspace_id)
+        return sum(-(-one["characters"] // WINDOW_CHARS) for one in listed)
 
     def signal_embeddings(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """A vector for every live signal."""
