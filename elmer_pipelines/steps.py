@@ -20,6 +20,7 @@ class StepResult:
 
     `pending` is what was to do at the start; `done`, `failed` and `waiting` (for a message batch) are of this run;
     `counts` are named totals for metadata; `tables` are small lists of rows (at most a screenful) keyed by a title.
+    `awaiting` are those of the waiting records that this run found to wait.
     """
 
     step: str
@@ -31,6 +32,7 @@ class StepResult:
     cost_usd: float = 0.0
     counts: dict[str, int | float | str] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    awaiting: list[str] = field(default_factory=list, repr=False)
 
     def then(self, again: StepResult) -> StepResult:
         """This and another pass over what it left, as the one result of the step."""

@@ -115,18 +115,18 @@ def work_through(
         fingerprints = {record: one.fingerprint for record, one in wanted.items()}
         outcomes.synchronise(connection, workspace_id, step, fingerprints, max_attempts=MAX_ATTEMPTS)
         pending = outcomes.count_pending(connection, workspace_id, step)
-    result = StepResult(step, pending=pending)
-    report_progress(step, 0, pending)
+        waiting = outcomes.count_waiting(connection, workspace_id).get(step, 0)
+    result = StepResult(step, pending=pending, waiting=waiting)
+    report_progress(step, waiting, pending)
     if pending > _MANY:
         database.analyse()
-    if pending:
+    if pending > waiting:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         with _Lease(database, workspace_id, step, owner), expecting(max(pending, calls_expected())):
             _drain(database, workspace_id, step, wanted, work_on, result, owner, chunk, workers, run_id)
     if "stopped_by" in result.counts:
         with database.begin() as connection:
-            waiting = outcomes.count_waiting(connection, workspace_id).get(step, 0)
-            result.counts["left"] = outcomes.count_pending(connection, workspace_id, step) - waiting
+            result.counts["left"] = outcomes.count_pending(connection, workspace_id, step) - result.waiting
     if result.done > _MANY:
         database.analyse()
     return result
@@ -208,6 +208,7 @@ def _save(
             result.counts["reason"] = str(one.error)
         elif isinstance(one.error, Waiting):
             result.waiting += 1
+            result.awaiting.append(one.record_id)
         else:
             result.failed += one.error is not None
     result.done += sum(one.error is None for one in finished)
@@ -227,8 +228,7 @@ def _save_one(
     if not outcomes.still_ours(connection, workspace_id, step, one.record_id, owner):
         return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
     if isinstance(one.error, Waiting):
-        outcomes.await_answer(connection, workspace_id, step, one.record_id, str(one.error), one.error.next_step)
-        return
+        return  # ours until the step ends, so that it is not looked at again and again
     if one.error is not None and one.error.kind in UNSENT:
         outcomes.put_back(connection, workspace_id, step, one.record_id)
         return
@@ -287,11 +287,10 @@ def work_whole(
             report_progress(step, 0, 1)
             result = do(connection)
             outcomes.finish(connection, workspace_id, step, WHOLE, run_id, determined_by.as_json())
-    except Waiting as waiting:
+    except Waiting:
         with database.locked(f"{workspace_id}:{step}") as connection:
             outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
-            outcomes.await_answer(connection, workspace_id, step, WHOLE, str(waiting), waiting.next_step)
-        return StepResult(step, pending=1, waiting=1)
+        return StepResult(step, pending=1, waiting=1, awaiting=[WHOLE])
     result.pending = result.done = 1
     report_progress(step, 1, 1)
     return result

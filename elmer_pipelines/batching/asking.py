@@ -23,6 +23,7 @@ from elmer_pipelines.models.provenance import kept_as, records_drawn_from
 from elmer_pipelines.models.recorded import prompt_fingerprint
 from elmer_pipelines.steps import calls_expected
 from elmer_pipelines.store import batches as store
+from elmer_pipelines.store import outcomes
 from elmer_pipelines.store.batches import Item
 from elmer_pipelines.store.outcomes import MENDABLE
 
@@ -97,16 +98,29 @@ class StepBatches:
             self._look()
             result = result.then(work())
             self._send()
+        self._mark(result.awaiting)
         if self._sent.submitted:
             result.counts["batches_submitted"] = len(self._sent.submitted)
         if self._sent.reason is not None:
             result.counts["batches_not_taken"] = self._sent.reason
         return result
 
+    def _mark(self, records: list[str]) -> None:
+        """From now on the records need not be looked at before something comes."""
+        if records:
+            waiting = Waiting(_SOON)
+            with self._database.begin() as connection:
+                outcomes.await_answers(
+                    connection, self._context.workspace_id, self._context.step, records, str(waiting),
+                    waiting.next_step,
+                )  # fmt: skip
+
     def _look(self) -> None:
         with self._database.begin() as connection:
             self._waiting = store.waiting(connection, self._context.workspace_id, self._context.step)
             self._ended = store.ended(connection, self._context.workspace_id, self._context.step)
+            if not self._waiting:
+                outcomes.wake(connection, self._context.workspace_id, self._context.step)
 
     def _enough(self) -> bool:
         settled = self._policy.settled

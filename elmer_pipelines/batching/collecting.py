@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from elmer_pipelines.batching.sending import SETTLING, recover
+from elmer_pipelines.batching.sending import SETTLING, recover, refuse
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.batches import custom_id
 from elmer_pipelines.models.budgeted import BATCH_SHARE
 from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.protocols import Usage
 from elmer_pipelines.store import batches as store
-from elmer_pipelines.store import embeddings, journal
+from elmer_pipelines.store import embeddings, journal, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -126,7 +126,7 @@ def _look_at(
         return
     with database.begin() as connection:
         if seen is not None and seen.fault is not None:
-            store.refused(connection, workspace_id, batch.id, seen.fault.kind, str(seen.fault))
+            refuse(connection, workspace_id, batch.id, seen.fault)
             collected.ended.append(batch.id)
             collected.notes.append(f"{batch.id} was refused: {seen.fault}")
             return
@@ -140,6 +140,7 @@ def _look_at(
         state, came = "expired", set[str]()  # the service keeps results for a month only
     with database.begin() as connection:
         if store.close(connection, workspace_id, batch.id, came, state):
+            outcomes.wake(connection, workspace_id, batch.step)
             collected.ended.append(batch.id)
             collected.expired += len(awaited) - len(came)
 

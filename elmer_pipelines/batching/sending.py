@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.batches import BatchRequest, custom_id
 from elmer_pipelines.store import batches as store
-from elmer_pipelines.store import journal
+from elmer_pipelines.store import journal, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,11 +144,17 @@ def _submit_held(connection: Connection, workspace_id: str, service: BatchServic
         service_id = service.submit(batch_id, requests)
     except ModelFault as fault:
         if not fault.retryable:
-            store.refused(connection, workspace_id, batch_id, fault.kind, str(fault))
+            refuse(connection, workspace_id, batch_id, fault)
         return fault
     store.submitted(connection, workspace_id, batch_id, service_id)
     _log.info("batch %s of %d requests was submitted as %s", batch_id, len(requests), service_id)
     return None
+
+
+def refuse(connection: Connection, workspace_id: str, batch_id: str, fault: ModelFault) -> None:
+    """The service did not take the batch: its requests have failed, and their records are looked at again."""
+    store.refused(connection, workspace_id, batch_id, fault.kind, str(fault))
+    outcomes.wake(connection, workspace_id, store.get(connection, workspace_id, batch_id).step)
 
 
 def recover(

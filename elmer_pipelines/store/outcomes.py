@@ -135,14 +135,14 @@ def count_pending(connection: Connection, workspace_id: str, step: str) -> int:
 def claim(
     connection: Connection, workspace_id: str, step: str, owner: str, limit: int, lease_seconds: float
 ) -> list[str]:
-    """At most `limit` pending records that nobody else works on now; they are the owner's until the lease runs out."""
+    """At most `limit` pending records that nobody works on and that wait for nothing; the owner's while the lease runs."""
     rows = connection.execute(
         text(
             """
             WITH free AS (
                 SELECT record_id FROM elmer.outcomes
                 WHERE workspace_id = :workspace AND step = :step AND state = 'pending'
-                  AND (claimed_until IS NULL OR claimed_until < now())
+                  AND error_kind IS DISTINCT FROM 'waiting' AND (claimed_until IS NULL OR claimed_until < now())
                 ORDER BY record_id LIMIT :limit FOR UPDATE SKIP LOCKED
             )
             UPDATE elmer.outcomes o
@@ -181,16 +181,28 @@ def release(connection: Connection, workspace_id: str, step: str, owner: str) ->
     )
 
 
-def await_answer(
-    connection: Connection, workspace_id: str, step: str, record_id: str, message: str, next_step: str
+def await_answers(
+    connection: Connection, workspace_id: str, step: str, record_ids: Sequence[str], message: str, next_step: str
 ) -> None:
-    """The record's answer is on its way: it stays pending, no attempt was made, and its claim ends with the step."""
+    """The records' answers are on their way: they stay pending, without an attempt, and nobody claims them until
+    `wake`."""
     connection.execute(
         text(
             "UPDATE elmer.outcomes SET error_kind = 'waiting', message = :m, next_step = :n, updated_at = now() "
-            "WHERE workspace_id = :w AND step = :s AND record_id = :r AND state = 'pending'"
+            "WHERE workspace_id = :w AND step = :s AND record_id = ANY(:r) AND state = 'pending'"
+        ).bindparams(bindparam("r", type_=_TEXTS)),
+        {"w": workspace_id, "s": step, "r": list(record_ids), "m": message, "n": next_step},
+    )
+
+
+def wake(connection: Connection, workspace_id: str, step: str) -> None:
+    """Something came that records of the step wait for: let each be looked at again."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET error_kind = NULL, message = NULL, next_step = NULL, updated_at = now() "
+            "WHERE workspace_id = :w AND step = :s AND state = 'pending' AND error_kind = 'waiting'"
         ),
-        {"w": workspace_id, "s": step, "r": record_id, "m": message, "n": next_step},
+        {"w": workspace_id, "s": step},
     )
 
 
@@ -210,10 +222,7 @@ def put_back(connection: Connection, workspace_id: str, step: str, record_id: st
     """Give back one claimed record, as pending as it was: no attempt was made."""
     connection.execute(
         text(
-            "UPDATE elmer.outcomes SET claimed_by = NULL, claimed_until = NULL, "
-            "message = CASE WHEN error_kind = 'waiting' THEN NULL ELSE message END, "
-            "next_step = CASE WHEN error_kind = 'waiting' THEN NULL ELSE next_step END, "
-            "error_kind = nullif(error_kind, 'waiting') "
+            "UPDATE elmer.outcomes SET claimed_by = NULL, claimed_until = NULL "
             "WHERE workspace_id = :w AND step = :s AND record_id = :r AND state = 'pending'"
         ),
         {"w": workspace_id, "s": step, "r": record_id},

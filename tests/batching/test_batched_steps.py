@@ -9,7 +9,10 @@ from batched import WORDS, Batched
 
 from elmer_pipelines.batching import patience
 from elmer_pipelines.batching.patience import patiently
+from elmer_pipelines.documents.model import Document
 from elmer_pipelines.planning import WAITING, plan
+from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
+from elmer_pipelines.signals.model import Quote
 from elmer_pipelines.workbench import Workbench
 
 
@@ -57,6 +60,31 @@ def test_what_waits_is_said_everywhere(batched: Batched) -> None:
     assert step.now.calls == 0
     assert list(bench.batches()["waiting"]) == [3]
     assert len(bench.failures()) == 0
+
+
+def test_records_that_wait_are_not_looked_at_again_before_something_came(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batched.write(3)
+    batched.signals()
+    read: list[str] = []
+    extract = ClaudeExtractor.extract
+
+    def counted(self: ClaudeExtractor, document: Document) -> list[Quote]:
+        read.append(document.address)
+        return extract(self, document)
+
+    monkeypatch.setattr(ClaudeExtractor, "extract", counted)
+    batched.write(4)
+    assert batched.signals().waiting == 4
+    assert read == ["note-003.txt"]
+    (batched.folder / "note-000.txt").write_text("Note 0, corrected: the export loses half of the rows every week.")
+    batched.pipeline.documents("acme")
+    assert batched.signals().waiting == 4
+    assert read == ["note-003.txt", "note-000.txt"]
+    batched.server.batches.end()
+    assert batched.signals().done == 4
+    assert any("half of the rows" in row.verbatim for row in batched.found())
 
 
 def test_all_windows_of_a_document_wait_in_one_batch(batched: Batched) -> None:
