@@ -135,7 +135,7 @@ def count_pending(connection: Connection, workspace_id: str, step: str) -> int:
 def claim(
     connection: Connection, workspace_id: str, step: str, owner: str, limit: int, lease_seconds: float
 ) -> list[str]:
-    """At most `limit` pending records that nobody works on and that wait for nothing; the owner's while the lease runs."""
+    """At most `limit` pending records that nobody works on and that wait for nothing: the owner's for the lease."""
     rows = connection.execute(
         text(
             """
