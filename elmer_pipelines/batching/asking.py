@@ -24,7 +24,7 @@ from elmer_pipelines.models.recorded import prompt_fingerprint
 from elmer_pipelines.steps import calls_expected
 from elmer_pipelines.store import batches as store
 from elmer_pipelines.store import outcomes
-from elmer_pipelines.store.batches import Item
+from elmer_pipelines.store.batches import Ended, Item
 from elmer_pipelines.store.outcomes import MENDABLE
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from elmer_pipelines.models.protocols import Prompt, RawAnswer
     from elmer_pipelines.models.recorded import CallContext, PackedEmbeddings, RawTextModel
     from elmer_pipelines.steps import StepResult
-    from elmer_pipelines.store.batches import Ended
     from elmer_pipelines.store.database import Database
 
 _SOON = "Waits for a message batch: half the price, within a day."
@@ -79,6 +78,7 @@ class StepBatches:
         self._noted: dict[str, Noted] = {}
         self._bytes = 0
         self._at_once = False
+        self._sent_before = False
         self._sent = Sent()
 
     def worked(self, work: Callable[[], StepResult]) -> StepResult:
@@ -119,12 +119,14 @@ class StepBatches:
         with self._database.begin() as connection:
             self._waiting = store.waiting(connection, self._context.workspace_id, self._context.step)
             self._ended = store.ended(connection, self._context.workspace_id, self._context.step)
+            self._sent_before = store.any_of_step(connection, self._context.workspace_id, self._context.step)
             if not self._waiting:
                 outcomes.wake(connection, self._context.workspace_id, self._context.step)
 
     def _enough(self) -> bool:
-        settled = self._policy.settled
-        return len(self._noted) > self._policy.most if settled is None else settled
+        """Whether what is noted goes by batch; the rest does where a part has gone already."""
+        settled, gone = self._policy.settled, self._sent.submitted or self._sent.unclear
+        return bool(gone) or len(self._noted) > self._policy.most if settled is None else settled
 
     @property
     def noting(self) -> bool:
@@ -141,7 +143,7 @@ class StepBatches:
             raise Waiting(f"Waits for batch {batch_id}.")
         if batch_id is not None or mark in self._noted:
             raise Waiting(_SOON)
-        before = self._ended.get(mark)
+        before = self._before(mark)
         if not before:
             return
         last = before[-1]
@@ -154,6 +156,15 @@ class StepBatches:
                 store.tell(connection, self._context.workspace_id, mark)
             self._ended.pop(mark, None)
         raise _fault_of(last, len(before))
+
+    def _before(self, mark: str) -> list[Ended]:
+        """How the request ended in batches until now; answers first, which are no good where it is asked again."""
+        failed = self._ended.get(mark, [])
+        if not self._sent_before or self._asked.dimensions is not None:  # a vector may have been forgotten since
+            return failed
+        workspace_id = self._context.workspace_id
+        answers = self._database.look_up(lambda connection: store.answered(connection, workspace_id, mark))
+        return [Ended(None, None, True)] * answers + failed
 
     def note(
         self,

@@ -91,12 +91,12 @@ def waiting(
 
 
 def ended(connection: Connection, workspace_id: str, step: str) -> dict[str, list[Ended]]:
-    """By fingerprint, how earlier requests of the step ended, the oldest first; told ones left out."""
+    """By fingerprint, how earlier requests of the step failed or expired, the oldest first; told ones left out."""
     rows = connection.execute(
         text(
             "SELECT i.fingerprint, i.error_kind, i.message, i.retryable FROM elmer.model_batches b "
             "JOIN elmer.model_batch_items i ON i.workspace_id = b.workspace_id AND i.batch_id = b.id "
-            "WHERE b.workspace_id = :w AND b.step = :s AND NOT i.told AND i.state IN ('answered', 'failed', 'expired') "
+            "WHERE b.workspace_id = :w AND b.step = :s AND NOT i.told AND i.state IN ('failed', 'expired') "
             "ORDER BY b.created_at, b.id"
         ),
         {"w": workspace_id, "s": step},
@@ -105,6 +105,29 @@ def ended(connection: Connection, workspace_id: str, step: str) -> dict[str, lis
     for fingerprint, kind, message, retryable in rows:
         found.setdefault(fingerprint, []).append(Ended(kind, message, retryable))
     return found
+
+
+def answered(connection: Connection, workspace_id: str, fingerprint: str) -> int:
+    """How often a request was answered, since it was told of last: each time in vain, where it is asked again."""
+    return int(
+        connection.execute(
+            text(
+                "SELECT count(*) FROM elmer.model_batch_items WHERE workspace_id = :w AND fingerprint = :f "
+                "AND state = 'answered' AND NOT told"
+            ),
+            {"w": workspace_id, "f": fingerprint},
+        ).scalar_one()
+    )
+
+
+def any_of_step(connection: Connection, workspace_id: str, step: str) -> bool:
+    """Whether the step has ever sent a batch."""
+    return bool(
+        connection.execute(
+            text("SELECT EXISTS (SELECT FROM elmer.model_batches WHERE workspace_id = :w AND step = :s)"),
+            {"w": workspace_id, "s": step},
+        ).scalar_one()
+    )
 
 
 def tell(connection: Connection, workspace_id: str, fingerprint: str) -> None:

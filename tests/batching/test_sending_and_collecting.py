@@ -9,7 +9,7 @@ import pytest
 from batched import Batched
 from sqlalchemy import text
 
-from elmer_pipelines.batching import collecting, sending
+from elmer_pipelines.batching import collecting, patience, sending
 from elmer_pipelines.batching.collecting import Collected
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.anthropic_batches import AnthropicBatches
@@ -258,3 +258,16 @@ def test_batches_of_another_workspace_are_not_touched(batched: Batched) -> None:
         store.purge(connection, "other", store.awaited(connection, "acme", batch.id))
         assert store.close(connection, "other", batch.id, [], "expired") is False
         assert store.open_ones(connection, "acme") == [batch]
+
+
+def test_a_step_sends_a_full_batch_before_it_ends_and_the_rest_with_it(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AnthropicBatches, "limits", BatchLimits(6, 1 << 20))
+    monkeypatch.setattr(patience, "TEXT_CALLS", 5)
+    own = batched.again(monkeypatch, ELMER_BATCH="auto")
+    own.write(8)
+    assert own.signals().waiting == 8
+    assert len(own.server.batches.requests()) == 8
+    assert own.server.count("messages") == 0
+    own.pipeline.batching.close()
