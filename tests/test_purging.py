@@ -204,7 +204,7 @@ def test_the_command_asks_first_and_takes_waiting_requests_along(
 ) -> None:
     bench = Workbench(workspace, pipeline=pipeline)
     monkeypatch.setattr(bench, "close", lambda: None)
-    monkeypatch.setattr(cli, "_open", lambda _: bench)
+    monkeypatch.setattr(cli, "open_workbench", lambda _: bench)
     document = bench.documents().set_index("source_path").loc["secret.md"]["id"]
     with pipeline.database.begin() as connection:
         connection.execute(
