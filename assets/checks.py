@@ -50,6 +50,11 @@ COVERAGE_OF_SIGNALS = Check(
     "Every signal is in a cluster, or visibly in none.",
     lambda connection, workspace, *_: engine.signals_are_clustered(connection, workspace),
 )
+DUPLICATES = Check(
+    "duplicates_are_whole",
+    "Every group has two signals or more, and every merged one has a live signal of this workspace to speak for it.",
+    lambda connection, workspace, *_: engine.duplicates_are_whole(connection, workspace),
+)
 
 SPENDING = Check(
     "spending",

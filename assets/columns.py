@@ -49,6 +49,8 @@ _HERE = {
         "status": "new, reviewed, linked or archived.",
         "edits": "What people corrected; it wins over the machine's.",
         "words": "Search index of the quote.",
+        "language": "The language of the words, else of the document; simple where it is not known.",
+        "merged_into": "The signal that speaks for this one since a person merged them; empty while it counts itself.",
     },
     "embeddings": {"embedding": "The vector, length 1, half precision."},
     "duplicate_signals": {"group_id": "Signals with the same group say the same."},

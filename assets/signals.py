@@ -1,6 +1,6 @@
 """Group `signals`: what customers said that matters, and what it means in numbers."""
 
-from assets.checks import COVERAGE_OF_DOCUMENTS, FAILURE_RATE, QUOTES_ARE_VERBATIM, SPENDING, VECTORS
+from assets.checks import COVERAGE_OF_DOCUMENTS, DUPLICATES, FAILURE_RATE, QUOTES_ARE_VERBATIM, SPENDING, VECTORS
 from assets.tables import table_asset
 from elmer_pipelines import plots
 from elmer_pipelines.resources import ElmerResource
@@ -33,10 +33,11 @@ def signal_embeddings(elmer: ElmerResource, workspace: str, run: str) -> StepRes
     return elmer.pipeline.signal_embeddings(workspace, run_id=run)
 
 
-@table_asset("signals", deps=["signal_embeddings"])
+@table_asset("signals", deps=["signal_embeddings"], checks=[DUPLICATES])
 def duplicate_signals(elmer: ElmerResource, workspace: str, run: str) -> StepResult:
-    """Groups of signals that say the same thing, by the similarity of their vectors.
+    """Groups of signals that say the same thing, by equal words or the similarity of their vectors.
 
-    Nothing is deleted: a group counts as one voice where evidence is weighed. Looked at again when signals change.
+    Nothing is deleted: a group counts as one voice where evidence is weighed, and people may merge it, with undo
+    (`elmer duplicates`). A group keeps its id. Looked at again when signals change.
     """
     return elmer.pipeline.duplicate_signals(workspace, run_id=run)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from elmer_pipelines.store import artifacts, budgets
+from elmer_pipelines.store import artifacts, budgets, duplicates
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -129,7 +129,7 @@ def signals_are_clustered(connection: Connection, workspace_id: str) -> CheckOut
                count(*) - count(m.signal_id) AS unplaced
         FROM elmer.signals s LEFT JOIN elmer.cluster_members m
           ON m.workspace_id = s.workspace_id AND m.signal_id = s.id
-        WHERE s.workspace_id = :w AND s.retired_at IS NULL
+        WHERE s.workspace_id = :w AND s.retired_at IS NULL AND s.merged_into IS NULL
         """,
         w=workspace_id,
     )[0]
@@ -138,6 +138,21 @@ def signals_are_clustered(connection: Connection, workspace_id: str) -> CheckOut
         f"{row['clustered']} of {row['signals']} signals are in a cluster, {row['unclustered']} in none, "
         f"{row['unplaced']} were not considered.",
         figures=row,
+    )
+
+
+def duplicates_are_whole(connection: Connection, workspace_id: str) -> CheckOutcome:
+    """No group has fewer than two signals, and every merged signal has a live one of this workspace to speak for it."""
+    figures = duplicates.count(connection, workspace_id)
+    wrong = duplicates.astray(connection, workspace_id, _SHOWN)
+    return CheckOutcome(
+        not wrong,
+        f"{figures['signals_in_groups']} signals are in {figures['groups']} groups; {figures['merged']} are merged."
+        if not wrong
+        else f"Signals stand wrong in groups or merges, {wrong[0]['signal']} first: {wrong[0]['why']}.",
+        serious=True,
+        figures={**figures},
+        examples=wrong,
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.console import batches, terminal
+from elmer_pipelines.console import batches, duplicates, searching, terminal
 from elmer_pipelines.console.files import records
 from elmer_pipelines.console.options import JsonOption, WorkspaceOption, open_workbench, print_json
 from elmer_pipelines.errors import ElmerError, SettingsError
@@ -164,27 +164,8 @@ def costs(
     show_budget(budget)
 
 
-@app.command(rich_help_panel=_LOOK)
-def search(
-    words: Annotated[str, typer.Argument(help="What to look for, in any words.")],
-    workspace: WorkspaceOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many signals at the most.")] = 10,
-    as_json: JsonOption = False,
-) -> None:
-    """Find signals by words and by meaning together."""
-    with open_workbench(workspace) as bench:
-        found = bench.search(words, limit)
-    if as_json:
-        print_json(records(found))
-        return
-    rows = [
-        {"signal": row["id"], "words": row["verbatim"], "severity": row["severity"], "where": row["address"],
-         "theme": row["theme"]}
-        for row in records(found)
-    ]  # fmt: skip
-    terminal.out.print(terminal.table(f"{len(rows)} signals for “{words}”", rows))
-    if rows:
-        terminal.out.print(f"\nSee one in its document: [bold]elmer trace {rows[0]['signal']}[/bold]")
+app.command("search", rich_help_panel=_LOOK)(searching.search)
+app.add_typer(duplicates.app, name="duplicates", rich_help_panel=_LOOK)
 
 
 @app.command(rich_help_panel=_LOOK)

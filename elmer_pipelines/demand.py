@@ -13,7 +13,7 @@ from elmer_pipelines.artifacts.generated import Draft
 from elmer_pipelines.artifacts.prds import PRD
 from elmer_pipelines.artifacts.writing import missing, wanted_artifacts, with_least
 from elmer_pipelines.artifacts.writing import prompts_of as artifact_prompts
-from elmer_pipelines.clusters.clustering import wanted_clusters, wanted_duplicates
+from elmer_pipelines.clusters.clustering import wanted_clusters
 from elmer_pipelines.clusters.theme_prompt import ThemeAnswer
 from elmer_pipelines.clusters.theming import prompts_of as theme_prompts
 from elmer_pipelines.clusters.theming import wanted_themes, wanted_trends
@@ -25,6 +25,7 @@ from elmer_pipelines.projects.initiatives import wanted_initiatives
 from elmer_pipelines.projects.named import wanted_projects
 from elmer_pipelines.signals import classification
 from elmer_pipelines.signals.claude_extractor import ClaudeExtractor, FoundSignals
+from elmer_pipelines.signals.duplicate_groups import wanted_duplicates
 from elmer_pipelines.signals.embedding import resent, sent_otherwise, wanted_embeddings
 from elmer_pipelines.signals.extraction import document_of, wanted_signals
 from elmer_pipelines.signals.redacted_extractor import RedactedExtractor, redacted_document

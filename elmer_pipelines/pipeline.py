@@ -185,9 +185,9 @@ class Pipeline:
 
     def duplicate_signals(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """Groups of signals that say the same."""
-        from elmer_pipelines.clusters.clustering import find_duplicates
+        from elmer_pipelines.signals.duplicate_groups import group_duplicates
 
-        return find_duplicates(self.database, workspace_id, self.embedder, run_id=run_id)
+        return group_duplicates(self.database, workspace_id, self.embedder, run_id=run_id)
 
     def signal_clusters(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """Signals grouped by need, under ids that last."""

@@ -25,7 +25,7 @@ def severities(connection: Connection, workspace_id: str) -> str | None:
     rows = connection.execute(
         text(
             "SELECT coalesce(edits ->> 'severity', severity, 'unclear'), count(*) FROM elmer.signals "
-            "WHERE workspace_id = :w AND retired_at IS NULL GROUP BY 1"
+            "WHERE workspace_id = :w AND retired_at IS NULL AND merged_into IS NULL GROUP BY 1"
         ),
         {"w": workspace_id},
     )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from elmer_pipelines import searching
 from elmer_pipelines.documents.workspace_file import read_workspace_file, write_starter
 from elmer_pipelines.errors import NotFoundError, WorkspaceError
 from elmer_pipelines.explaining import Explanation, explain
@@ -17,11 +18,14 @@ from elmer_pipelines.installation import open_database
 from elmer_pipelines.pipeline import STEPS, Pipeline
 from elmer_pipelines.planning import StepPlan, plan
 from elmer_pipelines.purging import Purge, plan_purge, purge
+from elmer_pipelines.searching import Filters, Found
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
+from elmer_pipelines.signals import merging
 from elmer_pipelines.store import artifacts as artifact_store
-from elmer_pipelines.store import batches, budgets, journal, outcomes, search, workspaces
+from elmer_pipelines.store import batches, budgets, journal, outcomes, workspaces
 from elmer_pipelines.store import clusters as cluster_store
 from elmer_pipelines.store import documents as document_store
+from elmer_pipelines.store import duplicates as duplicate_store
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.tracing import quotes, trace
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
     from elmer_pipelines.batching.collecting import Collected
     from elmer_pipelines.settings import Settings
+    from elmer_pipelines.store.duplicates import Merge
 
 Exported = Literal["documents", "signals", "clusters", "links", "artifacts"]
 CostsBy = Literal["model", "day", "asset", "workspace", "run", "prompt"]
@@ -41,7 +46,9 @@ EXPORTS: tuple[Exported, ...] = ("documents", "signals", "clusters", "links", "a
 _SIGNAL_COLUMNS = [
     "id", "verbatim", "interpretation", "severity", "frequency", "segment", "status", "speaker", "occurred_at",
     "document_id", "address", "title", "kind", "start", "end", "match", "extractor", "cluster_id", "theme", "projects",
+    "language", "said",
 ]  # fmt: skip
+_WHY = ["score", "word_rank", "vector_rank", "similarity"]
 
 
 class Workbench:
@@ -114,24 +121,46 @@ class Workbench:
             linked = artifact_store.linked_counts(connection, self.workspace_id)
         return _frame([{**one.__dict__, "signals": linked.get(one.id, 0)} for one in projects])
 
-    def search(self, words: str, limit: int = 10) -> pd.DataFrame:
-        """Signals by words and by meaning together (reciprocal rank fusion), the best first, with `score`.
+    def search(self, words: str, limit: int = 10, **filters: Any) -> pd.DataFrame:
+        """Signals by words and by meaning together (reciprocal rank fusion), the best first, with why.
 
-        Raises ModelFault where the query can't be embedded.
+        `filters` are those of `searching.Filters`: severity, segment, source, status, project, cluster (a text or
+        several), since, until. Where the query can't be embedded, words alone find; `attrs["notes"]` says so, and of
+        an empty answer which filter to leave out. `matches` are the places of the words in the verbatim. Raises
+        NotFoundError for a filter's value that there is not.
         """
-        embedder = self.pipeline.recorded_embedder(self.pipeline.ledger(self.workspace_id, "search"))
-        vector = embedder.embed([words])[0].tolist()
+        return _results(searching.search(self.pipeline, self.workspace_id, words, Filters.of(**filters), limit))
+
+    def more_like(self, signal_id: str, limit: int = 10, **filters: Any) -> pd.DataFrame:
+        """Signals that mean what this one means, without asking any model; else as `search`. Raises NotFoundError."""
+        return _results(searching.more_like(self.pipeline, self.workspace_id, signal_id, Filters.of(**filters), limit))
+
+    def similar_projects(self, like: str, limit: int = 10) -> pd.DataFrame:
+        """Projects like a project (its id) or about some words, the best first, with why. Raises NotFoundError."""
+        found = searching.similar_projects(self.pipeline, self.workspace_id, like, limit)
+        return _results(found, [*_WHY, "id", "name", "description", "stage", "origin"])
+
+    def duplicates(self) -> pd.DataFrame:
+        """Groups of signals that say the same, the largest first: group, said, voices, merged, quote, signals…"""
+        columns = ["group", "said", "voices", "merged", "sources", "similarity", "quote", "signals"]
         with self.database.begin() as connection:
-            found = search.hybrid(connection, self.workspace_id, words, vector, embedder.model, limit)
-            rows = {
-                row["id"]: row
-                for row in signal_store.live(connection, self.workspace_id, [one["signal_id"] for one in found])
-            }
-        ranked = [
-            {**rows[one["signal_id"]], **{key: one[key] for key in ("score", "word_rank", "vector_rank")}}
-            for one in found
-        ]
-        return _frame(ranked, ["score", "word_rank", "vector_rank", *_SIGNAL_COLUMNS])
+            return _frame(duplicate_store.groups(connection, self.workspace_id), columns)
+
+    def merges(self) -> pd.DataFrame:
+        """Merges that were not undone, the newest first: merge, group, kept, merged, merged_at."""
+        with self.database.begin() as connection:
+            rows = duplicate_store.merges(connection, self.workspace_id)
+        return _frame(rows, ["merge", "group", "kept", "merged", "merged_at"])
+
+    def merge_duplicates(self, group_id: str, keep: str | None = None) -> Merge:
+        """Let one signal of a group speak for all (`keep`, else the oldest). Raises NotFoundError."""
+        with self.database.begin() as connection:
+            return merging.merge_group(connection, self.workspace_id, group_id, keep)
+
+    def undo_merge(self, merge_id: str) -> Merge:
+        """Put everything back as it was before a merge. Raises NotFoundError."""
+        with self.database.begin() as connection:
+            return merging.undo_merge(connection, self.workspace_id, merge_id)
 
     def trace(self, record_id: str) -> dict[str, Any]:
         """From a signal, cluster, project, artifact or document down to quotes in their paragraphs.
@@ -232,6 +261,7 @@ class Workbench:
             signals = signal_store.counts(connection, self.workspace_id)
             clusters = cluster_store.live(connection, self.workspace_id)
             unclustered = cluster_store.unclustered(connection, self.workspace_id)
+            merged = duplicate_store.count(connection, self.workspace_id)["merged"]
             calls = journal.totals(connection, self.workspace_id)
             artifacts = artifact_store.listing(connection, self.workspace_id)
             origins = [one.origin for one in project_store.live(connection, self.workspace_id)]
@@ -246,7 +276,7 @@ class Workbench:
                 "retired": documents["retired"],
             },
             "signals": {"total": sum(signals["status"].values()), "by_severity": signals["severity"],
-                        "by_status": signals["status"], "rejected_quotes": signals["rejected"]},
+                        "by_status": signals["status"], "merged": merged, "rejected_quotes": signals["rejected"]},
             "clusters": {"total": len(clusters), "unclustered": unclustered},
             "projects": {origin: origins.count(origin) for origin in ("named", "initiative")},
             "artifacts": _by_kind(artifacts),
@@ -317,6 +347,12 @@ def _frame(rows: list[dict[str, Any]], columns: list[str] | None = None) -> pd.D
     import pandas as pd
 
     return pd.DataFrame(rows, columns=columns) if columns else pd.DataFrame(rows)
+
+
+def _results(found: Found, columns: list[str] | None = None) -> pd.DataFrame:
+    frame = _frame(found.rows, columns or [*_WHY, *_SIGNAL_COLUMNS, "matches"])
+    frame.attrs["notes"] = found.notes
+    return frame
 
 
 def _by_kind(artifacts: list[dict[str, Any]]) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""The steps `signal_clusters` and `duplicate_signals`: vectors in, groups out, under ids that last.
+"""The step `signal_clusters`: vectors in, groups out, under ids that last.
 
 How groups are found, matched and summed up is in the modules beside this one.
 """
@@ -15,7 +15,6 @@ from elmer_pipelines.clusters.identity import match
 from elmer_pipelines.clusters.summary import Member as Voice
 from elmer_pipelines.clusters.summary import summarise
 from elmer_pipelines.determinants import Determinants, labelled
-from elmer_pipelines.signals import duplicates
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import embeddings, signals
@@ -29,19 +28,12 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 _GROUPING_VERSION = 1  # raise when the same vectors would be grouped, matched or summed up otherwise
-_DUPLICATES_VERSION = 1
 
 
 def wanted_clusters(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> dict[str, Determinants]:
     """What determines the grouping of the workspace's signals."""
     rows = signals.for_clustering(connection, workspace_id)
     return {WHOLE: _determined_by(connection, workspace_id, rows, embedder, _GROUPING_VERSION)}
-
-
-def wanted_duplicates(connection: Connection, workspace_id: str, embedder: EmbeddingModel) -> dict[str, Determinants]:
-    """What determines which of the workspace's signals say the same."""
-    rows = signals.for_clustering(connection, workspace_id)
-    return {WHOLE: _determined_by(connection, workspace_id, rows, embedder, _DUPLICATES_VERSION)}
 
 
 def cluster_signals(
@@ -152,26 +144,3 @@ def _cluster_rows(
             )
         )
     return found
-
-
-def find_duplicates(
-    database: Database, workspace_id: str, embedder: EmbeddingModel, *, run_id: str | None = None
-) -> StepResult:
-    """Group the live signals that say the same, over all of them; nothing is merged or dropped."""
-    with database.begin() as connection:
-        rows = signals.for_clustering(connection, workspace_id)
-        determined_by = _determined_by(connection, workspace_id, rows, embedder, _DUPLICATES_VERSION)
-
-    def do(connection: Connection) -> StepResult:
-        having, vectors = _with_vectors(connection, workspace_id, rows, embedder)
-        words = signals.verbatims(connection, workspace_id, [row["id"] for row in having])
-        ids = [row["id"] for row in having]
-        threshold = embedder.scale.duplicate
-        found = duplicates.find_duplicates(ids, [words[one] for one in ids], vectors, threshold=threshold)
-        store.replace_duplicates(connection, workspace_id, [one.__dict__ for one in found])
-        return StepResult("duplicate_signals")
-
-    result = work_whole(database, workspace_id, "duplicate_signals", determined_by, do, run_id=run_id)
-    with database.begin() as connection:
-        result.counts.update(store.count_duplicates(connection, workspace_id))
-    return result

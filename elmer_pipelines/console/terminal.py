@@ -81,6 +81,8 @@ def harmless(text: str) -> str:
 
 
 def _cell(value: Any) -> Text:
+    if isinstance(value, Text):
+        return value
     if value is None or value != value:
         return Text("–", style="dim")
     if isinstance(value, float):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 STEP = "initiatives"
-_LOGIC = 1
+_LOGIC = 2
 _COHERENT = 0.7  # what `SimilarityScale.coherent` stands for
 _MOSTLY = 0.5  # more than this share of a cluster's signals in one named project: the need is being worked on
 _CREATING = ("auto_create", "full_auto")
@@ -221,8 +221,10 @@ def _wish(board: _Board, cluster: ClusterState) -> tuple[str, str, str | None]:
 def _lacking(board: _Board, cluster: ClusterState) -> str | None:
     """Which threshold the cluster does not reach, in words; None where it reaches all."""
     settings = board.automation
-    if len(cluster.members) < settings.initiative_signals:
-        return f"{len(cluster.members)} signals; an initiative needs {settings.initiative_signals}."
+    if cluster.voices < settings.initiative_signals:
+        repeated = len(cluster.members) - cluster.voices
+        said = f" ({repeated} more repeat them)" if repeated else ""
+        return f"{cluster.voices} signals{said}; an initiative needs {settings.initiative_signals}."
     if not _severe_enough(cluster.severity, settings.min_severity):
         return f"Its worst severity is {cluster.severity or 'unknown'}; an initiative needs {settings.min_severity}."
     if cluster.confidence is None:

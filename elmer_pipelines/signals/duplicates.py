@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _BLOCK_CELLS = 8_000_000  # similarities held at once: 32 MB
 _MAX_EDGES = 1_000_000
+_DIRECTIONS = 48  # of the shortened vectors that rule out pairs
+_WORTH_A_BOUND = 4_000  # vectors; fewer are compared in full at once
+_MAX_CANDIDATES = 40_000  # pairs of a block that are looked at one by one
+_ROUNDING = 1e-4
 _NOT_WORDS = re.compile(r"[\W_]+")
 
 
@@ -35,7 +39,7 @@ class Duplicate:
     similarity: float
 
 
-def find_duplicates(
+def duplicates_among(
     signal_ids: Sequence[str], texts: Sequence[str], vectors: NDArray[np.float32], *, threshold: float
 ) -> list[Duplicate]:
     """All signals that have a duplicate, in the order given; give them oldest first.
@@ -102,12 +106,46 @@ def _pairs(
     """Pairs above the threshold, each once, a block of rows against all later rows at a time."""
     count = len(vectors)
     step = max(1, _BLOCK_CELLS // max(count, 1))
+    bounds = _upper_bounds(vectors) if count >= _WORTH_A_BOUND else None
     for start in range(0, count, step):
-        block = vectors[start : start + step] @ vectors[start:].T
-        rows, columns = np.nonzero(block > threshold)
+        found = None if bounds is None else _ruled_out(vectors, bounds, start, step, threshold)
+        if found is None:
+            bounds = None  # it rules out too little here to be worth its price
+            block = vectors[start : start + step] @ vectors[start:].T
+            rows, columns = np.nonzero(block > threshold)
+            found = rows, columns, block[rows, columns]
+        rows, columns, values = found
         later = columns > rows
         rows, columns = rows[later], columns[later]
-        yield rows + start, columns + start, block[rows, columns]
+        yield rows + start, columns + start, values[later]
+
+
+def _ruled_out(
+    vectors: NDArray[np.float32], bounds: NDArray[np.float32], start: int, step: int, threshold: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]] | None:
+    """Row, column and cosine of the block's pairs above the threshold, after the bounds; None: too many left."""
+    possible = bounds[start : start + step] @ bounds[start:].T
+    rows, columns = np.nonzero(possible > threshold - _ROUNDING)
+    if len(rows) > _MAX_CANDIDATES:
+        return None
+    values = np.einsum("ij,ij->i", vectors[start + rows], vectors[start + columns])
+    above = values > threshold
+    return rows[above], columns[above], values[above]
+
+
+def _upper_bounds(vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Short vectors whose products are never below the cosines of the long ones, or None where they'd save little.
+
+    A vector's coordinates along the main directions, and the length of all the rest: by the Cauchy-Schwarz inequality
+    what the rest adds to a cosine is at most the product of these lengths.
+    """
+    if vectors.shape[1] < 2 * _DIRECTIONS:
+        return None
+    sample = vectors[:: max(1, len(vectors) // 20_000)].astype(np.float64)
+    _, directions = np.linalg.eigh(sample.T @ sample)
+    main = vectors @ directions[:, -_DIRECTIONS:].astype(np.float32)
+    rest = np.sqrt(np.maximum(0.0, np.einsum("ij,ij->i", vectors, vectors) - np.einsum("ij,ij->i", main, main)))
+    return np.ascontiguousarray(np.column_stack([main, rest]), dtype=np.float32)
 
 
 def _components(

@@ -186,6 +186,7 @@ _SUPPORT = """
            m.cluster_id, coalesce(c.human_theme, c.theme) AS theme, coalesce(u.group_id, s.id) AS same
     FROM elmer.signal_links l
     JOIN elmer.signals s ON s.workspace_id = l.workspace_id AND s.id = l.signal_id AND s.retired_at IS NULL
+         AND s.merged_into IS NULL
     JOIN elmer.documents d ON d.workspace_id = s.workspace_id AND d.id = s.document_id
     JOIN elmer.document_versions v ON v.workspace_id = s.workspace_id AND v.document_id = s.document_id
          AND v.content_hash = s.content_hash
@@ -285,6 +286,7 @@ def linked_counts(connection: Connection, workspace_id: str) -> dict[str, int]:
         text(
             "SELECT l.project_id, count(*) FROM elmer.signal_links l "
             "JOIN elmer.signals s ON s.workspace_id = l.workspace_id AND s.id = l.signal_id AND s.retired_at IS NULL "
+            "AND s.merged_into IS NULL "
             "JOIN elmer.projects p ON p.workspace_id = l.workspace_id AND p.id = l.project_id AND p.retired_at IS NULL "
             "WHERE l.workspace_id = :w GROUP BY 1 ORDER BY 1"
         ),

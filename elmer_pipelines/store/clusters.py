@@ -1,4 +1,4 @@
-"""The tables `clusters`, `cluster_members`, `cluster_events`, `cluster_trends` and `duplicate_signals`.
+"""The tables `clusters`, `cluster_members`, `cluster_events` and `cluster_trends`.
 
 `clusters.human_theme` is written by `name_by_person` only (I5); ended clusters stay, with the date of their end.
 """
@@ -205,19 +205,6 @@ def replace_trends(connection: Connection, workspace_id: str, trends: Sequence[M
         )  # fmt: skip
 
 
-def replace_duplicates(connection: Connection, workspace_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Make these the groups of duplicates: each row has `signal_id`, `group_id` and `similarity`."""
-    connection.execute(text("DELETE FROM elmer.duplicate_signals WHERE workspace_id = :w"), {"w": workspace_id})
-    if rows:
-        connection.execute(
-            text(
-                "INSERT INTO elmer.duplicate_signals (workspace_id, signal_id, group_id, similarity) "
-                "VALUES (:w, :signal_id, :group_id, :similarity)"
-            ),
-            [{"w": workspace_id, **one} for one in rows],
-        )
-
-
 def unclustered(connection: Connection, workspace_id: str) -> int:
     """How many live signals are in no cluster."""
     return int(
@@ -230,16 +217,3 @@ def unclustered(connection: Connection, workspace_id: str) -> int:
             {"w": workspace_id},
         ).scalar_one()
     )
-
-
-def count_duplicates(connection: Connection, workspace_id: str) -> dict[str, int]:
-    """How many groups of duplicates there are, and how many live signals are in them."""
-    row = connection.execute(
-        text(
-            "SELECT count(DISTINCT d.group_id), count(*) FROM elmer.duplicate_signals d JOIN elmer.signals s "
-            "ON s.workspace_id = d.workspace_id AND s.id = d.signal_id "
-            "WHERE d.workspace_id = :w AND s.retired_at IS NULL"
-        ),
-        {"w": workspace_id},
-    ).one()
-    return {"groups": row[0], "signals_in_groups": row[1]}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 from elmer_pipelines.ids import stable_id
-from elmer_pipelines.store import outcomes
+from elmer_pipelines.store import duplicates, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -255,6 +255,7 @@ def retire(connection: Connection, workspace_id: str, document_ids: Sequence[str
             ).bindparams(bindparam("ids", type_=ARRAY(Text))),
             {"w": workspace_id, "ids": list(document_ids)},
         )
+    duplicates.hand_over(connection, workspace_id)
     # Their signals are gone too, so a document that comes back is one that nobody has read for signals.
     outcomes.forget(connection, workspace_id, "signals", document_ids)
 

@@ -20,7 +20,10 @@ ACTED = ("created", "linked")
 
 @dataclass(frozen=True)
 class ClusterState:
-    """A cluster that has not ended: `members` maps its live signals to their similarity to the cluster."""
+    """A cluster that has not ended: `members` maps its live signals to their similarity to the cluster.
+
+    `voices` counts them with each group of duplicates as one.
+    """
 
     id: str
     theme: str | None
@@ -30,6 +33,7 @@ class ClusterState:
     confidence: float | None
     suggested_action: str | None
     members: dict[str, float | None]
+    voices: int
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ def clusters(connection: Connection, workspace_id: str) -> list[ClusterState]:
             """
             SELECT c.id, coalesce(c.human_theme, c.theme) AS theme, c.summary, c.terms, c.severity, c.confidence,
                    c.suggested_action, array_agg(m.signal_id ORDER BY m.signal_id) AS ids,
-                   array_agg(m.similarity ORDER BY m.signal_id) AS similarities
+                   array_agg(m.similarity ORDER BY m.signal_id) AS similarities,
+                   count(DISTINCT coalesce(u.group_id, s.id)) AS voices
             FROM elmer.clusters c
             JOIN elmer.cluster_members m ON m.workspace_id = c.workspace_id AND m.cluster_id = c.id
             JOIN elmer.signals s ON s.workspace_id = m.workspace_id AND s.id = m.signal_id
-            WHERE c.workspace_id = :w AND c.ended_at IS NULL AND s.retired_at IS NULL
+            LEFT JOIN elmer.duplicate_signals u ON u.workspace_id = s.workspace_id AND u.signal_id = s.id
+            WHERE c.workspace_id = :w AND c.ended_at IS NULL AND s.retired_at IS NULL AND s.merged_into IS NULL
             GROUP BY c.workspace_id, c.id ORDER BY count(*) DESC, c.id
             """
         ),
@@ -67,7 +73,7 @@ def clusters(connection: Connection, workspace_id: str) -> list[ClusterState]:
     return [
         ClusterState(
             row.id, row.theme, row.summary, tuple(str(term) for term in row.terms), row.severity, row.confidence,
-            row.suggested_action, dict(zip(row.ids, row.similarities, strict=True)),
+            row.suggested_action, dict(zip(row.ids, row.similarities, strict=True)), row.voices,
         )
         for row in rows
     ]  # fmt: skip

@@ -351,7 +351,7 @@ def links(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
             "FROM elmer.signal_links l "
             "JOIN elmer.projects p ON p.workspace_id = l.workspace_id AND p.id = l.project_id "
             "JOIN elmer.signals s ON s.workspace_id = l.workspace_id AND s.id = l.signal_id "
-            "WHERE l.workspace_id = :w AND p.retired_at IS NULL AND s.retired_at IS NULL "
+            "WHERE l.workspace_id = :w AND p.retired_at IS NULL AND s.retired_at IS NULL AND s.merged_into IS NULL "
             "ORDER BY p.name, l.project_id, l.similarity DESC NULLS LAST, l.signal_id"
         ),
         {"w": workspace_id},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 from elmer_pipelines.ids import text_hash
-from elmer_pipelines.store import batches, embeddings
+from elmer_pipelines.store import batches, duplicates, embeddings
 from elmer_pipelines.store.documents import KEPT_OUT
 from elmer_pipelines.store.projects import project_text
 
@@ -214,6 +214,7 @@ def delete(connection: Connection, workspace_id: str, found: Traces, files: Sequ
         "DELETE FROM elmer.outcomes WHERE workspace_id = :w AND record_id = 'all' AND step = ANY(:ids)",
         ("cluster_themes", "initiatives"),
     )  # fmt: skip
+    duplicates.hand_over(connection, workspace_id)
     _blank(connection, workspace_id, found)
     _forget_vectors(connection, workspace_id, hashes)
 

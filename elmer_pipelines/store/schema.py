@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
@@ -113,8 +114,10 @@ document_versions = Table(
     Column("metadata", JSONB, nullable=False),
     _at("occurred_at"),
     _at("read_at", default=True),
+    Column("language", Text, Computed("elmer.language_of(text, 'simple'::text)", persisted=True)),
     _to("documents", "document_id"),
     Index("ix_document_versions_text", "workspace_id", "text_fingerprint"),
+    Index("ix_document_versions_occurred", "workspace_id", "occurred_at"),
 )
 
 knowledge = Table(
@@ -154,7 +157,11 @@ signals = Table(
     _at("created_at", default=True),
     _at("updated_at", default=True),
     _at("retired_at"),
-    Column("words", TSVECTOR, Computed("to_tsvector('simple'::regconfig, verbatim)", persisted=True)),
+    # Of the words, else of the document; set by a trigger, and what `words` is stemmed by.
+    Column("language", Text, nullable=False, server_default="simple"),
+    Column("words", TSVECTOR, Computed("elmer.words_of(workspace_id, language, verbatim)", persisted=True)),
+    # The signal that speaks for this one since a person merged them as duplicates; empty while it speaks for itself.
+    Column("merged_into", Text),
     _to("documents", "document_id"),
     CheckConstraint('"start" >= 0 AND "end" > "start"', name="span"),
     CheckConstraint("status IN ('new', 'reviewed', 'linked', 'archived')", name="status"),
@@ -163,6 +170,12 @@ signals = Table(
     Index("ix_signals_document", "workspace_id", "document_id"),
     Index("ix_signals_text_hash", "workspace_id", "text_hash"),
     Index("ix_signals_words", "words", postgresql_using="gin"),
+    Index("ix_signals_language", "workspace_id", "language"),
+    Index("ix_signals_merged", "workspace_id", "merged_into", postgresql_where="merged_into IS NOT NULL"),
+    Index("ix_signals_status", "workspace_id", "status"),
+    Index("ix_signals_occurred", "workspace_id", "occurred_at"),
+    Index("ix_signals_severity", "workspace_id", text("COALESCE(edits ->> 'severity'::text, severity)")),
+    Index("ix_signals_segment", "workspace_id", text("lower(COALESCE(edits ->> 'segment'::text, segment))")),
 )
 
 rejected_quotes = Table(
@@ -197,6 +210,22 @@ duplicate_signals = Table(
     Column("group_id", Text, nullable=False),
     Column("similarity", Float, nullable=False),
     _to("signals", "signal_id"),
+    Index("ix_duplicate_signals_group", "workspace_id", "group_id"),
+)
+
+# What a person merged, with all that an undo has to put back.
+duplicate_merges = Table(
+    "duplicate_merges",
+    metadata,
+    _key("workspace_id"),
+    _key("id"),
+    Column("number", BigInteger, Identity(), nullable=False),
+    Column("group_id", Text, nullable=False),
+    Column("kept_id", Text, nullable=False),
+    Column("signals", JSONB, nullable=False),
+    _at("merged_at", default=True),
+    _at("undone_at"),
+    ForeignKeyConstraint(["workspace_id"], [f"{SCHEMA}.workspaces.id"], ondelete="CASCADE"),
 )
 
 clusters = Table(

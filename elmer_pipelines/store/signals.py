@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, Text, bindparam, text
 
+from elmer_pipelines.store import duplicates
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -102,6 +104,7 @@ def replace_of_document(
             ).bindparams(bindparam("ids", type_=ARRAY(Text))),
             {"w": workspace_id, "ids": list(gone)},
         )
+        duplicates.hand_over(connection, workspace_id)
 
 
 def replace_rejected(
@@ -153,22 +156,24 @@ def verbatims(connection: Connection, workspace_id: str, ids: Sequence[str]) -> 
 def live(
     connection: Connection, workspace_id: str, ids: Sequence[str] | None = None, *, retired: bool = False
 ) -> list[dict[str, Any]]:
-    """Live signals (all, or these; with `retired` those that are gone too) with their document, cluster and projects.
+    """Live signals (all, or these; with `retired` those that are gone or merged too) with document, cluster, projects.
 
-    A person's edits are laid over the machine's values.
+    A person's edits are laid over the machine's values. `said` counts those merged into the signal, and itself.
 
     Keys: id, document_id, address, title, kind, start, end, verbatim, match, interpretation, severity, frequency,
     segment, speaker, occurred_at (of the words, else of the document), status, extractor, cluster_id, theme, projects
-    (names, joined by "; "), text_hash.
+    (names, joined by "; "), text_hash, language, merged_into, said.
     """
     only = "AND s.id = ANY(:ids)" if ids is not None else ""
-    alive = "" if retired else "AND s.retired_at IS NULL"
+    alive = "" if retired else "AND s.retired_at IS NULL AND s.merged_into IS NULL"
     statement = text(
         f"""
         SELECT s.id, s.document_id, s.content_hash, d.address, v.title, v.kind, s.start, s."end", s.verbatim, s.match,
                {_EFFECTIVE}, s.retired_at,
                s.speaker, coalesce(s.occurred_at, v.occurred_at) AS occurred_at, s.status, s.extractor,
-               m.cluster_id, coalesce(c.human_theme, c.theme) AS theme, l.projects, s.text_hash
+               m.cluster_id, coalesce(c.human_theme, c.theme) AS theme, l.projects, s.text_hash, s.language,
+               s.merged_into, 1 + (SELECT count(*) FROM elmer.signals o WHERE o.workspace_id = s.workspace_id
+                                   AND o.merged_into = s.id AND o.retired_at IS NULL) AS said
         FROM elmer.signals s
         JOIN elmer.documents d ON d.workspace_id = s.workspace_id AND d.id = s.document_id
         JOIN elmer.document_versions v ON v.workspace_id = s.workspace_id AND v.document_id = s.document_id
@@ -196,9 +201,9 @@ def counts(connection: Connection, workspace_id: str) -> dict[str, dict[str, int
     found: dict[str, dict[str, int]] = {"severity": {}, "status": {}, "rejected": {}}
     statements = {
         "severity": "SELECT coalesce(edits->>'severity', severity, 'none'), count(*) FROM elmer.signals "
-        "WHERE workspace_id = :w AND retired_at IS NULL GROUP BY 1 ORDER BY 1",
+        "WHERE workspace_id = :w AND retired_at IS NULL AND merged_into IS NULL GROUP BY 1 ORDER BY 1",
         "status": "SELECT status, count(*) FROM elmer.signals "
-        "WHERE workspace_id = :w AND retired_at IS NULL GROUP BY 1 ORDER BY 1",
+        "WHERE workspace_id = :w AND retired_at IS NULL AND merged_into IS NULL GROUP BY 1 ORDER BY 1",
         "rejected": "SELECT reason, count(*) FROM elmer.rejected_quotes WHERE workspace_id = :w GROUP BY 1 ORDER BY 1",
     }
     for name, statement in statements.items():
@@ -234,7 +239,7 @@ def set_status(connection: Connection, workspace_id: str, signal_id: str, status
     return bool(done.rowcount)
 
 
-def for_clustering(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
+def oldest_first(connection: Connection, workspace_id: str, *, merged: bool = True) -> list[dict[str, Any]]:
     """Live signals, what was said first first: id, text_hash, severity and frequency as people see them.
 
     The order in which rows were stored means nothing: answers come in any (I2).
@@ -246,11 +251,17 @@ def for_clustering(connection: Connection, workspace_id: str) -> list[dict[str, 
             "JOIN elmer.documents d ON d.workspace_id = s.workspace_id AND d.id = s.document_id "
             "JOIN elmer.document_versions v ON v.workspace_id = s.workspace_id AND v.document_id = s.document_id "
             "AND v.content_hash = s.content_hash WHERE s.workspace_id = :w AND s.retired_at IS NULL "
+            "AND (:merged OR s.merged_into IS NULL) "
             "ORDER BY coalesce(s.occurred_at, v.occurred_at), d.address, s.start, s.id"
         ),
-        {"w": workspace_id},
+        {"w": workspace_id, "merged": merged},
     )
     return [dict(row) for row in rows.mappings()]
+
+
+def for_clustering(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
+    """As `oldest_first`, without those that were merged into another, which speaks for them."""
+    return oldest_first(connection, workspace_id, merged=False)
 
 
 def dated(connection: Connection, workspace_id: str) -> list[tuple[str, str | None, datetime]]:
@@ -261,7 +272,7 @@ def dated(connection: Connection, workspace_id: str) -> list[tuple[str, str | No
             "JOIN elmer.document_versions v ON v.workspace_id = s.workspace_id AND v.document_id = s.document_id "
             "AND v.content_hash = s.content_hash "
             "LEFT JOIN elmer.cluster_members m ON m.workspace_id = s.workspace_id AND m.signal_id = s.id "
-            "WHERE s.workspace_id = :w AND s.retired_at IS NULL "
+            "WHERE s.workspace_id = :w AND s.retired_at IS NULL AND s.merged_into IS NULL "
             "AND coalesce(s.occurred_at, v.occurred_at) IS NOT NULL ORDER BY s.id"
         ),
         {"w": workspace_id},

@@ -27,7 +27,8 @@ _STATES: dict[str, tuple[str, str]] = {
     "knowledge": ("elmer.knowledge t WHERE t.workspace_id = :w", "t.path, t.kind, t.title, t.text"),
     "signals": (
         "elmer.signals t WHERE t.workspace_id = :w AND t.retired_at IS NULL",
-        "t.id, t.content_hash, t.start, t.end, t.severity, t.frequency, t.segment, t.interpretation, t.edits::text",
+        "t.id, t.content_hash, t.start, t.end, t.severity, t.frequency, t.segment, t.interpretation, t.edits::text, "
+        "t.merged_into",
     ),
     "signal_embeddings": (
         _LIVE_TEXTS.format(table="signals", match="r.text_hash = t.text_hash"),

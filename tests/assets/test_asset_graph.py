@@ -29,7 +29,7 @@ UPSTREAM = {
     "projects": {"knowledge"},
     "project_embeddings": {"projects"},
     "signal_classifications": {"signal_embeddings", "project_embeddings"},
-    "initiatives": {"cluster_themes", "signal_classifications"},
+    "initiatives": {"cluster_themes", "signal_classifications", "duplicate_signals"},
     "research_briefs": {"initiatives", "projects", "duplicate_signals"},
     "prds": {"research_briefs"},
 }

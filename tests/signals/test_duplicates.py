@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from elmer_pipelines.signals import duplicates
-from elmer_pipelines.signals.duplicates import find_duplicates, same_words
+from elmer_pipelines.signals.duplicates import duplicates_among, same_words
 
 
 def at(*degrees: float) -> np.ndarray:
@@ -16,7 +16,7 @@ def at(*degrees: float) -> np.ndarray:
 
 def found(texts: list[str], vectors: np.ndarray, threshold: float = 0.99) -> dict[str, tuple[str, float]]:
     ids = [f"S-{row}" for row in range(len(texts))]
-    rows = find_duplicates(ids, texts, vectors, threshold=threshold)
+    rows = duplicates_among(ids, texts, vectors, threshold=threshold)
     assert [row.signal_id for row in rows] == [one for one in ids if one in {row.signal_id for row in rows}]
     return {row.signal_id: (row.group_id, round(row.similarity, 3)) for row in rows}
 
@@ -64,6 +64,20 @@ def test_blocks_and_compaction_give_the_same_groups(monkeypatch: pytest.MonkeyPa
     assert len({group for group, _ in whole.values()}) == 40
 
 
+def test_ruling_pairs_out_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(3)
+    # A common direction, as embeddings have, near pairs, and pairs just at the threshold.
+    vectors = np.repeat(draw.standard_normal((600, 128)) + 1.0, 2, axis=0) + 0.3 * draw.standard_normal((1200, 128))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    texts = [f"text {row}" for row in range(1200)]
+    in_full = found(texts, vectors, 0.95)
+    assert 0 < len(in_full) < 1200
+    monkeypatch.setattr(duplicates, "_WORTH_A_BOUND", 100)
+    assert found(texts, vectors, 0.95) == in_full
+    monkeypatch.setattr(duplicates, "_MAX_CANDIDATES", 10)
+    assert found(texts, vectors, 0.95) == in_full
+
+
 def test_unequal_lengths_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="one per signal"):
-        find_duplicates(["S-1"], [], at(0), threshold=0.9)
+        duplicates_among(["S-1"], [], at(0), threshold=0.9)

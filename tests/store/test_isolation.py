@@ -47,6 +47,8 @@ TABLES = [
     "model_calls",
     "source_files",
     "signal_classifications",
+    "duplicate_signals",
+    "duplicate_merges",
 ]
 
 
@@ -91,6 +93,7 @@ def two(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         folder = tmp_path / one
         folder.mkdir()
         (folder / "a.txt").write_text(WORDS)
+        (folder / "b.txt").write_text(WORDS)
         (folder / "workspace.toml").write_text('[[projects]]\nname = "Invoice export"\ndescription = "accounting rows"')
         with database.begin() as connection:
             workspaces.register(connection, one, one, str(folder))
@@ -113,14 +116,29 @@ def test_the_same_words_in_two_workspaces_are_two_things(two: Pipeline) -> None:
         for column in {"id", "signal_id", "project_id"} & set(ours.export(what)):
             assert not set(ours.export(what)[column]) & set(theirs.export(what)[column])
     assert set(ours.search("invoices", 50)["id"]) == set(ours.signals()["id"])
+    first, second = sorted(ours.signals()["id"])
+    assert list(ours.more_like(first)["id"]) == [second]
+    assert set(ours.similar_projects("accounting")["id"]) == set(ours.projects()["id"])
+    foreign = theirs.projects()["id"].iloc[0]
+    with pytest.raises(NotFoundError, match="no project"):
+        ours.search("invoices", project=foreign)
+    for asked in (lambda: ours.more_like(theirs.signals()["id"].iloc[0]), lambda: ours.similar_projects(foreign)):
+        with pytest.raises(NotFoundError, match=r"no (signal|project)"):
+            asked()
     with pytest.raises(NotFoundError, match="no record"):
         ours.trace(theirs.signals()["id"].iloc[0])
 
 
 def test_what_one_does_leaves_the_other_as_it_was(two: Pipeline, tmp_path: Path) -> None:
+    ours, theirs = (Workbench(one, pipeline=two) for one in ("ours", "theirs"))
+    merged = theirs.merge_duplicates(theirs.duplicates()["group"].iloc[0])
     before = {table: _rows(two.database, table, "theirs") for table in TABLES}
-    assert before["signals"]
-    ours = Workbench("ours", pipeline=two)
+    assert before["signals"] and before["duplicate_merges"]
+    with pytest.raises(NotFoundError, match="no group"):
+        ours.merge_duplicates(theirs.duplicates()["group"].iloc[0])
+    with pytest.raises(NotFoundError, match="no merge"):
+        ours.undo_merge(merged.id)
+    ours.undo_merge(ours.merge_duplicates(ours.duplicates()["group"].iloc[0]).id)
     ours.edit_signal(ours.signals()["id"].iloc[0], severity="critical")
     ours.retry_failures()
     (tmp_path / "ours" / "a.txt").write_text("Something else: the calendar shows every appointment twice.")

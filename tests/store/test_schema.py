@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from databases import administer
 from sqlalchemy import text
 
 from elmer_pipelines.errors import DatabaseError
+from elmer_pipelines.store import migrations
 from elmer_pipelines.store.database import Database, application_url, dagster_url
 from elmer_pipelines.store.embedded import EmbeddedServer
 from elmer_pipelines.store.schema import SCHEMA, metadata
@@ -26,6 +29,55 @@ def test_the_migrations_make_the_schema(database: Database) -> None:
             },
         )
         assert compare_metadata(context, metadata) == []
+
+
+def test_what_is_there_stays_and_gets_its_language(server: EmbeddedServer) -> None:
+    administer(server, "CREATE DATABASE before_0005")
+    old = Database(server.url("before_0005"))
+    _upgrade(old, "0001")
+    with old.begin() as connection:
+        for statement in _ROWS:
+            connection.execute(text(statement))
+    old.migrate()
+    with old.begin() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT language, merged_into, words @@ to_tsquery('german', 'Termin') AS stemmed, "
+                "words @@ to_tsquery('simple', 'terminen') AS plain FROM elmer.signals"
+            )
+        ).all()
+        assert rows == [("german", None, True, True)]
+        assert connection.execute(text("SELECT language FROM elmer.document_versions")).scalars().all() == ["german"]
+    _upgrade(old, "0001", back=True)
+    with old.begin() as connection:
+        assert connection.execute(text("SELECT words @@ 'terminen' FROM elmer.signals")).scalars().all() == [True]
+    old.close()
+
+
+_GERMAN = "Wir haben das schon gesehen und es ist nicht gut. Mit Terminen geht nichts."
+_ROWS = (
+    "INSERT INTO elmer.workspaces (id, name, root) VALUES ('acme', 'Acme', '/nowhere')",
+    "INSERT INTO elmer.documents (workspace_id, id, address, source_path, content_hash) "
+    "VALUES ('acme', 'D-1', 'a', 'a', 'h')",
+    "INSERT INTO elmer.document_versions (workspace_id, document_id, content_hash, text_fingerprint, kind, format, "
+    f"title, text, segments, people, metadata) VALUES ('acme', 'D-1', 'h', 'h', 'note', 'text', 'A', '{_GERMAN}', "
+    "'[]', '[]', '{}')",
+    'INSERT INTO elmer.signals (workspace_id, id, document_id, content_hash, start, "end", verbatim, text_hash, match, '
+    "extractor) VALUES ('acme', 'S-1', 'D-1', 'h', 50, 74, 'Mit Terminen geht nichts.', 'h', 'exact', 'x')",
+)
+
+
+def _upgrade(database: Database, revision: str, *, back: bool = False) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with database.engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+        config.attributes["connection"] = connection
+        (command.downgrade if back else command.upgrade)(config, revision)
 
 
 def test_many_may_migrate_at_once(server: EmbeddedServer) -> None:
