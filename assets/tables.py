@@ -57,6 +57,10 @@ def table_asset(
         def asset(context: dg.AssetExecutionContext, elmer: ElmerResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare type
             with patiently(is_patient(context.run.tags)):
                 done = step(elmer, context.partition_key, context.run.run_id)
+            if "stopped_by" in done.counts:
+                context.log.warning(
+                    f"{name} stopped, {done.counts['left']:,} records are left: {done.counts['reason']}"
+                )
             return _materialized(elmer, context.partition_key, done, name, checks, plot)
 
         return asset

@@ -68,7 +68,8 @@ def run() -> list[Result]:
 
 
 @contextmanager
-def _serving(*options: str) -> Iterator[str]:
+def serving(*options: str) -> Iterator[str]:
+    """The tests' server in a process of its own; its URL."""
     process = subprocess.Popen([sys.executable, str(_SERVER), *options], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -79,7 +80,8 @@ def _serving(*options: str) -> Iterator[str]:
         process.stdout.close()
 
 
-def _counters(url: str) -> dict[str, Any]:
+def counters(url: str) -> dict[str, Any]:
+    """What the server counted so far."""
     with urllib.request.urlopen(f"{url}/counters") as answer:
         found: dict[str, Any] = json.load(answer)
     return found
@@ -102,7 +104,7 @@ def _unlimited(database: Database) -> list[Result]:
     import anthropic  # noqa: F401 - two seconds that belong to no call
 
     rows = []
-    with _serving("--latency-s", str(_LATENCY_S)) as url:
+    with serving("--latency-s", str(_LATENCY_S)) as url:
         for at_once in _AT_ONCE:
             calls = _CALLS if at_once > _AT_ONCE[0] else _CALLS // 4
             adapter = AnthropicText("claude-haiku-5-5", "key", url)
@@ -141,12 +143,12 @@ def _cached(database: Database) -> Result:
 
 def _limited(database: Database) -> list[Result]:
     options = ("--latency-s", str(_LATENCY_S), "--requests-per-minute", str(_PER_MINUTE), "--burst", str(_BURST))
-    with _serving(*options) as url:
+    with serving(*options) as url:
         adapter = AnthropicText("claude-haiku-5-5", "key", url)
         limiter = Limiter(SharedAllowance(database, "limited", adapter.model))
         ledger = Ledger(database, CallContext("bench", "signals"))
         _ask(text_chain(adapter, ledger, ledger.context, limiter=limiter), "limited", _LIMITED_CALLS, 64)
-        counted = _counters(url)
+        counted = counters(url)
         adapter.close()
     on = f"{_LIMITED_CALLS} calls at {_PER_MINUTE} a minute"
     served = counted["asked"] - counted["refused"]

@@ -82,18 +82,24 @@ class BudgetPurse:
         """The attempt is over: this thread's next line of the ledger settles it."""
         self._settling().append(reservation)
 
-    def settle(self, connection: Connection) -> list[int]:
-        """Take back what this thread released; to be told to `settled` once that is committed."""
-        over = list(self._settling())
-        if over:
-            budgets.settle(connection, self._context.workspace_id, over)
-        return over
+    def cancel(self, reservation: int) -> None:
+        """Nothing was sent: the amount is free again."""
+        with self._database.begin() as connection:
+            budgets.settle(connection, self._context.workspace_id, [reservation])
+        self._free([reservation])
+
+    def released(self) -> list[int]:
+        """What this thread released; to be told to `settled` once it is taken back."""
+        return list(self._settling())
 
     def settled(self, reservations: list[int]) -> None:
         """The reservations are gone, and what their calls cost stands in the ledger."""
         if not reservations:
             return
         self._settling().clear()
+        self._free(reservations)
+
+    def _free(self, reservations: list[int]) -> None:
         with self._changed:
             self._own.difference_update(reservations)
             self._changes += 1

@@ -6,9 +6,6 @@ Nothing is read or opened when this module is imported; `defs` is called by Dags
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +15,7 @@ from pydantic import SecretStr
 from assets import artifacts, clusters, projects, signals, sources
 from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.installation import environment, open_database
+from elmer_pipelines.logic import code_version
 from elmer_pipelines.notifications import notify
 from elmer_pipelines.resources import WORKSPACES, ElmerResource, keep_connections, open_pipeline
 from elmer_pipelines.settings import Settings, load_settings
@@ -34,14 +32,7 @@ from sensors.run_failures import run_failures
 LOCATION = "elmer"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the command shows progress instead
 _GROUPS = [sources, signals, clusters, projects, artifacts]
-_ENGINE = Path(__file__).parent
-_CODE = {
-    "sources": "documents",
-    "signals": "signals",
-    "clusters": "clusters",
-    "projects": "projects",
-    "artifacts": "artifacts",
-}
+_ASKING = {"signals", "cluster_themes", "signal_classifications", "research_briefs", "prds"}
 
 
 def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
@@ -69,36 +60,18 @@ def all_assets() -> list[dg.AssetsDefinition]:
 
 
 def _described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
-    """What depends on the installation: which models an asset uses, and the version of the code behind it."""
-    pool, models = _models(spec.key.to_user_string(), settings)
-    version = sha256(f"{_code_version(spec.group_name or '')} {models}".encode()).hexdigest()[:12]
-    return spec.merge_attributes(kinds={pool}).replace_attributes(code_version=version)
+    """What depends on the installation: whose models an asset uses, and the prompts, models and rules behind it."""
+    asset = spec.key.to_user_string()
+    return spec.merge_attributes(kinds={_kind(asset, settings)}).replace_attributes(
+        code_version=code_version(settings, asset)
+    )
 
 
-def _models(asset: str, settings: Settings) -> tuple[str, str]:
-    """The kind shown with the asset, and the models that determine what it makes."""
+def _kind(asset: str, settings: Settings) -> str:
+    """The kind shown with the asset: the service whose model works it, or Python."""
     if asset in {"signal_embeddings", "project_embeddings"}:
-        return ("openai", settings.model_embed) if settings.openai_api_key else ("python", "local")
-    purposes = {
-        "signals": settings.model_extract,
-        "cluster_themes": settings.model_generate,
-        "signal_classifications": settings.model_classify,
-        "research_briefs": settings.model_generate,
-        "prds": settings.model_generate,
-    }
-    if asset in purposes:
-        return ("anthropic", purposes[asset]) if settings.anthropic_api_key else ("python", "local")
-    return "python", ""
-
-
-@cache
-def _code_version(group: str) -> str:
-    """SHA-256 of the engine's files that do the group's work: code, prompts, weights."""
-    digest = sha256()
-    for file in sorted((_ENGINE / _CODE[group]).rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+        return "openai" if settings.openai_api_key else "python"
+    return "anthropic" if asset in _ASKING and settings.anthropic_api_key else "python"
 
 
 def register_workspaces(instance: dg.DagsterInstance, ids: Sequence[str]) -> None:

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 # Kinds of ModelFault that stop a call before it is made: no attempt was used up, the record stays as it was.
 UNSENT = frozenset({"budget", "unknown_price"})
+# Kinds of ModelFault that are about a key, its limits or a model's name, not about what was asked.
+OF_THE_ACCOUNT = frozenset({"auth", "permission", "quota", "not_found"})
 
 
 class ElmerError(Exception):
@@ -56,6 +58,11 @@ class RecordError(ElmerError):
         self.next_step = next_step
         self.retryable = retryable
 
+    @property
+    def unsent(self) -> bool:
+        """Whether nothing was sent: no attempt was used up, the record stays as it was, the step stops."""
+        return self.kind in UNSENT
+
 
 class UnreadableDocument(RecordError):
     """A source file can't become a document.
@@ -69,14 +76,31 @@ class ModelFault(RecordError):
 
     Kinds: auth, permission, not_found, quota, rate_limit, overloaded, timeout, connection, too_large,
     refusal, truncated, schema, bad_payload, http_NNN; and, where nothing was sent, those of UNSENT.
-    `retry_after` is in seconds where the service gave one.
+    `retry_after` is in seconds where the service gave one. `lost`: the request may have been worked, and billed, but no
+    usable answer with its usage came back. `asked` is False where the call was not made, because the same was refused
+    just before.
     """
 
     def __init__(
-        self, kind: str, message: str, *, next_step: str, retryable: bool, retry_after: float | None = None
+        self,
+        kind: str,
+        message: str,
+        *,
+        next_step: str,
+        retryable: bool,
+        retry_after: float | None = None,
+        lost: bool = False,
+        asked: bool = True,
     ) -> None:
         super().__init__(kind, message, next_step=next_step, retryable=retryable)
         self.retry_after = retry_after
+        self.lost = lost
+        self.asked = asked
+
+    @property
+    def unsent(self) -> bool:
+        """Whether nothing was sent."""
+        return not self.asked or super().unsent
 
 
 class Waiting(RecordError):

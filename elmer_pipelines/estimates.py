@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.demand import CHARS_PER_TOKEN, Asked
+from elmer_pipelines.models.concurrency import START
 from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.protocols import Usage
+from elmer_pipelines.signals.embedding import WORKERS
 from elmer_pipelines.store import allowances, journal
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 LOOKED_AT = 1_000  # records of a step whose prompts are made to be counted; the others are taken to be like them
 BATCH_SHARE = 0.5  # of the price, where nobody waits: the discount of both services' batches
 _TEXT_SECONDS, _EMBEDDING_SECONDS = 8.0, 1.0  # a call's, until one was measured
-_AT_ONCE = {"signals": 8, "signal_classifications": 8, "signal_embeddings": 2, "project_embeddings": 2}
-_AT_ONCE_ELSE = 4
 # Tokens of a call (in, out) until one was made: instructions and form with a little material; a typical answer.
 _FIRST_CALL = {
     "signals": (1_800, 1_000),
@@ -174,8 +174,8 @@ def _minutes(
     assumed: list[str],
 ) -> float:
     """The longest of: what the service allows a minute, and the calls' own time on the threads there are."""
-    at_once = _AT_ONCE.get(step, _AT_ONCE_ELSE)
     embedding = step.endswith("_embeddings")
+    at_once = WORKERS if embedding else START
     seconds = past.latency_s if past.latency_s is not None else _EMBEDDING_SECONDS if embedding else _TEXT_SECONDS
     by_threads = calls * seconds / min(at_once, calls) / 60
     allowed = allowances.per_minute(connection, model)

@@ -15,6 +15,7 @@ from elmer_pipelines.batching.running import Batching
 from elmer_pipelines.documents.ingest import SourceChanges, ingest_documents, ingest_knowledge, source_changes
 from elmer_pipelines.documents.workspace_file import WorkspaceFile, read_workspace_file
 from elmer_pipelines.ledger import Ledger
+from elmer_pipelines.models.breaker import Breaker
 from elmer_pipelines.models.chains import embedding_chain, text_chain
 from elmer_pipelines.models.choosing import Purpose, account, embedding_model, is_local, text_model
 from elmer_pipelines.models.limited import Limiter
@@ -76,6 +77,7 @@ class Pipeline:
         self._text_models: dict[Purpose, AnthropicText | OpenAIText | None] = {}
         self._local_extractor: Extractor | None = None
         self._limiters: dict[tuple[str, str], Limiter] = {}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
         self.batching = Batching(settings, database)
 
     def root(self, workspace_id: str) -> str:
@@ -296,10 +298,12 @@ class Pipeline:
                 self._embedder = embedding_model(self.settings)
         if ledger is not None and isinstance(self._embedder, OpenAIEmbeddings):
             limiter = self.limiter("openai", self._embedder.service_model)
-            behind = self.batching.behind_vectors(ledger, self._embedder)
+            breaker = self.breaker("openai", self._embedder.service_model)
+            behind = self.batching.behind_vectors(ledger, self._embedder, breaker)
             chain = embedding_chain(
-                self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter, behind_cache=behind
-            )
+                self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter, breaker=breaker,
+                behind_cache=behind,
+            )  # fmt: skip
             redaction = self.redaction(ledger.context.workspace_id)
             return chain if redaction is None else RedactedEmbeddings(chain, redaction)
         return self._embedder
@@ -313,8 +317,11 @@ class Pipeline:
         if model is None or ledger is None:
             return model
         limiter = self.limiter(model.provider, model.model)
-        behind = self.batching.behind_answers(ledger, model)
-        chain = text_chain(model, ledger, ledger.context, purse=ledger.purse, limiter=limiter, behind_cache=behind)
+        breaker = self.breaker(model.provider, model.model)
+        behind = self.batching.behind_answers(ledger, model, breaker)
+        chain = text_chain(
+            model, ledger, ledger.context, purse=ledger.purse, limiter=limiter, breaker=breaker, behind_cache=behind
+        )
         return self._redacted(chain, ledger.context.workspace_id)
 
     def asked_model(self, purpose: Purpose, workspace_id: str) -> TextModel | None:
@@ -333,6 +340,11 @@ class Pipeline:
             if (name, model) not in self._limiters:
                 self._limiters[name, model] = Limiter(SharedAllowance(self.database, name, model))
             return self._limiters[name, model]
+
+    def breaker(self, provider: str, model: str) -> Breaker:
+        """The one that knows whether the service refuses this process's key or its model."""
+        with self._guard:
+            return self._breakers.setdefault((account(self.settings, provider), model), Breaker())
 
     def ledger(self, workspace_id: str, step: str, run_id: str | None = None) -> Ledger:
         """The journal of one step, with a purse where a budget is set. Raises WorkspaceError."""

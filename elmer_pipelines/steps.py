@@ -54,6 +54,14 @@ def _silent(step: str, done: int, total: int) -> None:
 
 _expected: ContextVar[int] = ContextVar("elmer_expected_calls", default=0)
 _listener: ContextVar[Progress] = ContextVar("elmer_progress", default=_silent)
+_stops: ContextVar[list[StepResult] | None] = ContextVar("elmer_stops", default=None)
+
+
+def report_stop(result: StepResult) -> None:
+    """Tell whoever listens in this context that the step stopped with records left: `counts` has the reason."""
+    stops = _stops.get()
+    if stops is not None:
+        stops.append(result)
 
 
 def report_progress(step: str, done: int, total: int) -> None:
@@ -62,13 +70,24 @@ def report_progress(step: str, done: int, total: int) -> None:
 
 
 @contextmanager
-def listening(progress: Progress) -> Iterator[None]:
-    """Send the progress of every step inside the block to `progress`."""
-    token = _listener.set(progress)
+def listening(progress: Progress, stops: list[StepResult] | None = None) -> Iterator[None]:
+    """Send the progress of every step inside the block to `progress`, and add to `stops` each that stopped early."""
+    token, others = _listener.set(progress), _stops.set([] if stops is None else stops)
     try:
         yield
     finally:
         _listener.reset(token)
+        _stops.reset(others)
+
+
+@contextmanager
+def unreported() -> Iterator[None]:
+    """Say of no step that stops inside the block that it stopped: who opened it may go on with it, and tells then."""
+    token = _stops.set(None)
+    try:
+        yield
+    finally:
+        _stops.reset(token)
 
 
 def calls_expected() -> int:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.errors import UNSENT, RecordError, Waiting
-from elmer_pipelines.steps import StepResult, calls_expected, expecting, report_progress
+from elmer_pipelines.errors import RecordError, Waiting
+from elmer_pipelines.models.anew import asking_anew
+from elmer_pipelines.steps import StepResult, calls_expected, expecting, report_progress, report_stop
 from elmer_pipelines.store import outcomes
 
 if TYPE_CHECKING:
@@ -108,28 +109,44 @@ def work_through(
     `wanted` maps each record to what determines it; outcomes of records no longer wanted are forgotten. What `work_on`
     returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
     that run out after LEASE_SECONDS. A record that waits for a message batch stays pending. Where a model's call was
-    not made for lack of budget, its record stays as it was, no more are taken, and `counts` has `stopped_by` and how
-    many are `left`. Raises only what concerns the whole step: the database, or the interpreter.
+    not made (no budget left, or the service just refused the key), its record stays as it was, no more are taken, and
+    `counts` has `stopped_by`, the `reason` with what to do, and how many are `left`. Raises only what concerns the
+    whole step: the database, or the interpreter.
     """
     with database.begin() as connection:
         fingerprints = {record: one.fingerprint for record, one in wanted.items()}
         outcomes.synchronise(connection, workspace_id, step, fingerprints, max_attempts=MAX_ATTEMPTS)
         pending = outcomes.count_pending(connection, workspace_id, step)
         waiting = outcomes.count_waiting(connection, workspace_id).get(step, 0)
+        anew = outcomes.to_ask_anew(connection, workspace_id, step)
     result = StepResult(step, pending=pending, waiting=waiting)
     report_progress(step, waiting, pending)
     if pending > _MANY:
         database.analyse()
     if pending > waiting:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        asking = _anew(work_on, anew) if anew else work_on
         with _Lease(database, workspace_id, step, owner), expecting(max(pending, calls_expected())):
-            _drain(database, workspace_id, step, wanted, work_on, result, owner, chunk, workers, run_id)
+            _drain(database, workspace_id, step, wanted, asking, result, owner, chunk, workers, run_id)
     if "stopped_by" in result.counts:
         with database.begin() as connection:
             result.counts["left"] = outcomes.count_pending(connection, workspace_id, step) - result.waiting
+        report_stop(result)
     if result.done > _MANY:
         database.analyse()
     return result
+
+
+def _anew(
+    work_on: Callable[[Sequence[str]], list[Finished]], anew: set[str]
+) -> Callable[[Sequence[str]], list[Finished]]:
+    """Work that asks again where a stored answer is a refusal, or cut off, for records a person wants tried again."""
+
+    def work(records: Sequence[str]) -> list[Finished]:
+        with asking_anew(not anew.isdisjoint(records)):
+            return work_on(records)
+
+    return work
 
 
 def _drain(
@@ -203,9 +220,9 @@ def _save(
             _save(database, workspace_id, step, wanted, [one], result, owner, run_id)
         return
     for one in finished:
-        if one.error is not None and one.error.kind in UNSENT:
+        if one.error is not None and one.error.unsent:
             result.counts["stopped_by"] = one.error.kind
-            result.counts["reason"] = str(one.error)
+            result.counts["reason"] = f"{one.error} {one.error.next_step}"
         elif isinstance(one.error, Waiting):
             result.waiting += 1
             result.awaiting.append(one.record_id)
@@ -229,7 +246,7 @@ def _save_one(
         return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
     if isinstance(one.error, Waiting):
         return  # ours until the step ends, so that it is not looked at again and again
-    if one.error is not None and one.error.kind in UNSENT:
+    if one.error is not None and one.error.unsent:
         outcomes.put_back(connection, workspace_id, step, one.record_id)
         return
     if one.error is not None:

@@ -226,7 +226,8 @@ class Workbench:
 
     def costs(self, since: datetime | None = None, *, by: CostsBy = "model") -> pd.DataFrame:
         """Per model, day (UTC), asset, prompt, run, or workspace (then of all): calls, cached, failed, inputs, tokens,
-        cost_usd (missing where a price is not known). Raises ValueError for another `by`.
+        cost_usd (missing where a price is not known), and lost_usd, the part of it for answers that never came.
+        Raises ValueError for another `by`.
         """
         if by not in COSTS_BY:
             raise ValueError(f"no costs by {by!r}; there are {', '.join(COSTS_BY)}")

@@ -1,7 +1,7 @@
-"""The steps of a run that ask the most, in a process of its own that a test may kill at any moment. No Dagster here.
+"""Steps of a run, in a process of its own that a test may kill at any moment. No Dagster here.
 
-Reads a line of JSON settings per start from stdin, forks (the imports are paid once), prints the child's pid, and, when
-it has ended, its exit status.
+Reads a line of JSON settings per start from stdin (`STEPS` are the steps' names), forks (the imports are paid once),
+prints the child's pid, and, when it has ended, its exit status.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import traceback
 def _preload() -> None:
     import anthropic
     import openai
+    import scipy.sparse.csgraph
     import tiktoken
 
     import elmer_pipelines.pipeline
     import elmer_pipelines.signals.embedding
 
-    assert anthropic and openai and tiktoken and elmer_pipelines.pipeline
+    assert anthropic and openai and scipy and tiktoken and elmer_pipelines.pipeline
 
 
-def _run(workspace: str) -> None:
+def _run(workspace: str, steps: list[str]) -> None:
     from elmer_pipelines.pipeline import Pipeline
     from elmer_pipelines.settings import load_settings
     from elmer_pipelines.store.database import Database
@@ -34,7 +35,7 @@ def _run(workspace: str) -> None:
     assert settings.database_url is not None
     pipeline = Pipeline(settings, Database(settings.database_url.get_secret_value()))
     with holding(pipeline.database, f"run-{os.getpid()}", workspace, logging.getLogger()):
-        for step in ("documents", "signals", "signal_embeddings"):
+        for step in steps:
             result = pipeline.run(step, workspace)
             assert not result.failed, (step, result)
     pipeline.close()
@@ -48,8 +49,9 @@ def main() -> None:
         child = os.fork()
         if not child:
             try:
+                steps = settings.pop("STEPS").split()
                 os.environ.update(settings)
-                _run("acme")
+                _run("acme", steps)
                 status = 0
             except BaseException:  # noqa: BLE001 - whatever it is, the child ends here
                 traceback.print_exc()

@@ -53,7 +53,7 @@ def test_many_callers_never_pass_the_cap_use_nearly_all_of_it_and_end(database: 
     cap, worst = 1.0, 0.02
     ledgers = [Ledger(database, CONTEXT, BudgetPurse(database, CONTEXT, cap)) for _ in range(2)]  # two processes
     highest, ended, granted = 0.0, threading.Event(), [0] * 64
-    guard = threading.Lock()
+    guard, all_there = threading.Lock(), threading.Barrier(64, timeout=60)
 
     def watch() -> None:
         nonlocal highest
@@ -63,6 +63,7 @@ def test_many_callers_never_pass_the_cap_use_nearly_all_of_it_and_end(database: 
     def call(number: int) -> None:
         chance, ledger = random.Random(number), ledgers[number % 2]
         assert ledger.purse is not None
+        all_there.wait()
         while True:
             try:
                 held = ledger.purse.reserve(worst)

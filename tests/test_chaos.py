@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers.clients import EAGER, embedding_model, text_model
+from servers.clients import EAGER, ENDPOINTS, Provider, embedding_model, text_model
 from servers.model_server import Call, ModelServer
 from sqlalchemy import text
 
 from elmer_pipelines import checks
+from elmer_pipelines.accounts import BudgetPurse
 from elmer_pipelines.documents.ingest import ingest_documents
 from elmer_pipelines.ledger import Ledger
-from elmer_pipelines.models.anthropic_text import AnthropicText
 from elmer_pipelines.models.chains import embedding_chain, text_chain
 from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
 from elmer_pipelines.models.recorded import CallContext
@@ -32,13 +32,17 @@ from elmer_pipelines.store.database import Database
 DOCUMENTS, SHARE = 500, 0.3
 PASSING = (
     "rate_limit:0", "overloaded", "http_500", "malformed", "html", "empty_object", "all_none", "error_in_200",
-    "error_event", "no_stop_reason", "off_schema", "drop", "cut", "rate_limit",
+    "error_event", "no_stop_reason", "off_schema", "drop", "cut", "rate_limit", "stream_end", "stream_error",
 )  # fmt: skip
 SLOW = ("hang", "stall")
-FINAL = (
+_FINAL = (
     "auth", "billing", "permission", "no_model", "invalid", "too_large", "quota", "oversize", "truncated", "refusal",
-    "quota:contract_spend_limit_reached",
 )  # fmt: skip
+FINAL: dict[Provider, tuple[str, ...]] = {
+    "anthropic": (*_FINAL, "quota:contract_spend_limit_reached"),
+    "openai": (*_FINAL, "quota:insufficient_quota", "content_filter"),
+}
+LITTLE_USD, ENOUGH_USD = 1.0, 40.0  # the first is spent long before the documents are read
 VECTORS = ("short", "wrong_size", "same_index", "not_finite", "bad_base64", "reversed", *PASSING[:6], "cut", "drop")
 
 
@@ -48,7 +52,8 @@ class BadDay:
     Requests for vectors are few and depend on what came before: there every third fails, each time in another way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, provider: Provider) -> None:
+        self._names = (*PASSING, *FINAL[provider])
         self.met: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
         self._vectors = 0
@@ -61,10 +66,10 @@ class BadDay:
             return name
         said = str(call.body["messages"])
         self._asked[said] += 1
-        chance = random.Random(zlib.crc32(f"{self._asked[said]} {said}".encode()))
+        chance = random.Random(zlib.crc32(f"a{self._asked[said]} {said}".encode()))
         if chance.random() >= SHARE:
             return "ok"
-        name = chance.choice(SLOW) if chance.random() < 0.02 else chance.choice((*PASSING, *FINAL))
+        name = chance.choice(SLOW) if chance.random() < 0.02 else chance.choice(self._names)
         self.met[name] += 1
         return name
 
@@ -79,25 +84,24 @@ def folder(workspace: str, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def extractor(model_server: ModelServer) -> Iterator[AnthropicText]:
-    model = text_model("anthropic", model_server, timeout=1.0)
-    assert isinstance(model, AnthropicText)
-    yield model
-    model.close()
-
-
-@pytest.fixture
 def embedder(model_server: ModelServer) -> Iterator[OpenAIEmbeddings]:
     model = embedding_model(model_server, timeout=5.0)
     yield model
     model.close()
 
 
-def _signals(database: Database, model: AnthropicText) -> StepResult:
-    ledger = Ledger(database, CallContext("acme", "signals"))
-    return extract_signals(
-        database, "acme", ClaudeExtractor(text_chain(model, ledger, ledger.context, retrying=EAGER)), workers=8
-    )
+def _signals(database: Database, server: ModelServer, provider: Provider, cap_usd: float | None = None) -> StepResult:
+    """A run of its own that may spend so much."""
+    context = CallContext("acme", "signals", f"run-{cap_usd}")
+    purse = None if cap_usd is None else BudgetPurse(database, context, cap_usd)
+    ledger = Ledger(database, context, purse)
+    model = text_model(provider, server, timeout=1.0)
+    chain = text_chain(model, ledger, context, retrying=EAGER, purse=purse)
+    try:
+        return extract_signals(database, "acme", ClaudeExtractor(chain), workers=8)
+    finally:
+        ledger.flush()
+        model.close()
 
 
 def _vectors(database: Database, model: OpenAIEmbeddings) -> StepResult:
@@ -134,41 +138,73 @@ def _assert_sound(database: Database) -> None:
             assert row["next_step"], row
 
 
+def _spent(database: Database) -> tuple[float, float, int]:
+    """US dollars that calls came to, those that are reserved, and how many calls were sent."""
+    with database.begin() as connection:
+        row = connection.execute(
+            text(
+                "SELECT coalesce(sum(cost_usd), 0), (SELECT count(*) FROM elmer.spend_reservations), "
+                "count(*) FILTER (WHERE outcome <> 'cached') FROM elmer.model_calls WHERE step = 'signals'"
+            )
+        ).one()
+    return float(row[0]), int(row[1]), int(row[2])
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
 def test_after_a_bad_day_every_document_is_done_or_listed(
-    database: Database,
-    folder: Path,
-    model_server: ModelServer,
-    extractor: AnthropicText,
-    embedder: OpenAIEmbeddings,
-    monkeypatch: pytest.MonkeyPatch,
+    database: Database, folder: Path, model_server: ModelServer, provider: Provider
 ) -> None:
-    monkeypatch.setattr(embedding, "CHUNK", 20)  # many requests for vectors, so that many fail
     ingest_documents(database, "acme", str(folder))
-    day = model_server.choose = BadDay()
-    first = _signals(database, extractor)
-    assert first.done + first.failed == DOCUMENTS
-    assert _states(database, "signals") == {"pending": 0, "done": first.done, "failed": first.failed}
-    assert first.failed > 20
-    assert set(PASSING) | set(FINAL) <= set(day.met)
+    day = model_server.choose = BadDay(provider)
+    stopped = _signals(database, model_server, provider, LITTLE_USD)
+    spent, reserved, _ = _spent(database)
+    assert stopped.counts["stopped_by"] == "budget"
+    assert 0 < spent <= LITTLE_USD
+    assert (reserved, stopped.done + stopped.failed + int(stopped.counts["left"])) == (0, DOCUMENTS)
     _assert_sound(database)
-    vectors = _vectors(database, embedder)
-    assert vectors.done + vectors.failed == 2 * first.done
-    assert set(VECTORS) <= set(day.met)
+
+    first = _signals(database, model_server, provider, ENOUGH_USD)
+    spent, reserved, calls = _spent(database)
+    assert spent <= ENOUGH_USD
+    assert (reserved, calls) == (0, model_server.count(ENDPOINTS[provider]))  # nothing was sent that is not booked
+    states = _states(database, "signals")
+    assert states["pending"] == 0
+    assert states["done"] + states["failed"] == DOCUMENTS
+    assert states["failed"] > 20
+    assert {*PASSING, *FINAL[provider]} <= set(day.met)
     _assert_sound(database)
 
     model_server.choose = lambda call: "ok"
-    asked = model_server.count("messages")
     with database.begin() as connection:
         outcomes.retry(connection, "acme")  # what `elmer failures --retry` does
-    second = _signals(database, extractor)
-    assert second.pending == first.failed
-    with database.begin() as connection:
-        left = {row["error_kind"] for row in outcomes.failures(connection, "acme", "signals")}
-    assert left <= {"refusal", "truncated"}  # these answers came and were paid for: asking the same again is refused
-    assert first.done + second.done + second.failed == DOCUMENTS
-    assert model_server.count("messages") - asked <= first.failed
-    third = _vectors(database, embedder)
-    assert third.failed == 0
-    assert _states(database, "signal_embeddings") == {"pending": 0, "done": 2 * (first.done + second.done), "failed": 0}
+    second = _signals(database, model_server, provider)
+    assert (second.pending, second.done) == (states["failed"], states["failed"])
+    assert model_server.count(ENDPOINTS[provider]) - calls <= states["failed"]
+    assert _states(database, "signals") == {"pending": 0, "done": DOCUMENTS, "failed": 0}
     _assert_sound(database)
-    print(first, day.met, second, sep="\n")
+    print(stopped, first, day.met, second, spent, sep="\n")
+
+
+def test_after_a_bad_day_every_vector_is_there_or_listed(
+    database: Database,
+    folder: Path,
+    model_server: ModelServer,
+    embedder: OpenAIEmbeddings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedding, "CHUNK", 10)  # many requests for vectors, so that many fail
+    for file in sorted(folder.glob("*.txt"))[200:]:
+        file.unlink()
+    ingest_documents(database, "acme", str(folder))
+    signals = 2 * _signals(database, model_server, "anthropic").done
+    day = model_server.choose = BadDay("openai")
+    first = _vectors(database, embedder)
+    assert first.done + first.failed == signals == 400
+    assert set(VECTORS) <= set(day.met)
+    _assert_sound(database)
+    model_server.choose = lambda call: "ok"
+    with database.begin() as connection:
+        outcomes.retry(connection, "acme")
+    assert _vectors(database, embedder).failed == 0
+    assert _states(database, "signal_embeddings") == {"pending": 0, "done": signals, "failed": 0}
+    _assert_sound(database)

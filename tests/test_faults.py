@@ -1,8 +1,8 @@
 """Every way a model's service can fail, met by the real SDKs: each ends as the record's outcome with its next step.
 
 The list: status codes, spend limits, broken bodies, broken transport, refusals, answers cut off or off the schema, and
-input the model does not take. Nothing here streams: an answer comes whole or not at all, so what breaks a stream for
-others is, for us, a body that ends early or is no JSON.
+input the model does not take. Extraction is streamed, as its answers may be long; both ways are in
+`models/test_streams.py`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ BOTH: dict[str, Outcome] = {
     "permission": ("permission", False),
     "no_model": ("not_found", False),  # a wrong name, a retired model
     "invalid": ("http_400", False),
+    "slow_request": ("http_408", True),
+    "conflict": ("http_409", True),
+    "unprocessable": ("http_422", False),
+    "unavailable": ("http_503", True),
+    "gateway_timeout": ("http_504", True),
     "too_large": ("too_large", False),
     "oversize": ("too_large", False),
     "quota": ("quota", False),  # a 429 that no waiting helps
@@ -52,7 +57,9 @@ BOTH: dict[str, Outcome] = {
     "empty_object": ("bad_payload", True),
     "all_none": ("bad_payload", True),
     "error_in_200": ("overloaded", True),
-    "error_event": ("bad_payload", True),
+    "error_event": ("overloaded", True),
+    "stream_end": ("connection", True),
+    "stream_error": ("overloaded", True),
     "truncated": ("truncated", False),
     "no_stop_reason": ("truncated", True),
     "refusal": ("refusal", False),
@@ -67,10 +74,14 @@ LISTS: dict[Provider, dict[str, Outcome]] = {
     | {
         "quota:contract_spend_limit_reached": ("quota", False),
         "quota:enforced_spend_limit_reached": ("quota", False),
+        "quota:ramp_limit_exceeded": ("rate_limit", True),  # a 429 that passes
+        "context_full": ("truncated", False),
+        "paused": ("schema", True),
     },
     "openai": BOTH
     | {
         "quota:insufficient_quota": ("quota", False),
+        "quota:rate_limit_exceeded": ("rate_limit", True),
         "content_filter": ("refusal", False),
         "no_choices": ("bad_payload", True),
     },
@@ -169,6 +180,8 @@ EMBEDDINGS: dict[str, Outcome] = {
     "short": ("bad_payload", True),
     "wrong_size": ("bad_payload", True),
     "not_finite": ("bad_payload", True),
+    "zero": ("bad_payload", True),
+    "empty_object": ("bad_payload", True),
     "bad_base64": ("bad_payload", True),
     "malformed": ("bad_payload", True),
     "html": ("bad_payload", True),

@@ -232,3 +232,25 @@ def test_a_budget_stops_spending_cleanly_and_the_next_run_goes_on(
     assert bench.budget()["reserved_usd"] == 0
     with pytest.raises(ValueError, match="no costs by"):
         bench.costs(by="colour")
+
+
+def test_a_refusal_is_asked_anew_where_a_person_wants_it_and_only_then(
+    served: Pipeline, workspace: str, folder: Path, model_server: ModelServer
+) -> None:
+    served.documents(workspace)
+    model_server.script("messages", "refusal")
+    assert served.signals(workspace).failed == 1
+    asked = model_server.count()
+    bench = Workbench(workspace, pipeline=served)
+    assert served.signals(workspace).pending == 0  # an ordinary run leaves it
+    model_server.script("messages", "refusal")
+    bench.retry_failures()
+    assert served.signals(workspace).failed == 1
+    assert model_server.count() == asked + 1  # once, whatever comes
+    with served.database.begin() as connection:  # the record worked again for another reason: the refusal is kept
+        connection.execute(text("UPDATE elmer.outcomes SET state = 'pending' WHERE state = 'failed'"))
+    assert served.signals(workspace).failed == 1
+    assert model_server.count() == asked + 1
+    bench.retry_failures()
+    assert served.signals(workspace).done == 1
+    assert model_server.count() == asked + 2

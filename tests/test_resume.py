@@ -1,4 +1,5 @@
-"""Killed at twenty moments and started again each time, a run ends where an undisturbed one does, row for row (I2)."""
+"""Killed and started again, at twenty moments while it reads and at some in every later step that asks a model, a run
+ends where an undisturbed one does, row for row (I2)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from databases import NUMBERS, administer
 from servers.model_server import Call, ModelServer, Reply
 from sqlalchemy import text
 
+from elmer_pipelines.pipeline import STEPS
 from elmer_pipelines.settings import PROJECT
 from elmer_pipelines.store import workspaces
 from elmer_pipelines.store.database import Database
@@ -27,6 +30,12 @@ from elmer_pipelines.store.embedded import EmbeddedServer
 DOCUMENTS, KILLS, LATENCY = 200, 20, 0.02
 OPEN = 1.0  # seconds that a request for vectors stays open while runs are killed: longer than any of them lives then
 TABLES = ("documents", "signals", "rejected_quotes", "embeddings", "outcomes", "model_answers")
+READING = "documents signals signal_embeddings"
+LATER = (
+    "clusters", "cluster_members", "cluster_trends", "projects", "signal_classifications", "signal_links",
+    "initiatives", "artifacts", "citations",
+)  # fmt: skip
+LATER_DOCUMENTS, LATER_KILLS = 60, 10
 # What tells of the moment, or counts up: not part of the end state.
 _OF_THE_MOMENT = {"run_id", "request_id", "claimed_until", "at"}
 
@@ -38,13 +47,14 @@ class CountingServer(ModelServer):
         super().__init__()
         self.arrived = threading.Condition()
         self.seen = {"messages": 0, "embeddings": 0}
-        self.extractions = self.open = self.most_open = 0
+        self.asked: Counter[str] = Counter()
+        self.open = self.most_open = 0
         self.open_vectors = LATENCY
 
     def reply(self, call: Call) -> Reply:
         with self.arrived:
             self.seen[call.endpoint] += 1
-            self.extractions += '"quote"' in json.dumps(call.body.get("output_config"))
+            self.asked[_purpose(call)] += 1
             self.open += 1
             self.most_open = max(self.most_open, self.open)
             self.arrived.notify_all()
@@ -55,9 +65,25 @@ class CountingServer(ModelServer):
             with self.arrived:
                 self.open -= 1
 
-    def wait_for(self, endpoint: str, calls: int) -> None:
+    def forget(self) -> None:
+        """Count from nothing again."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: self.seen[endpoint] >= calls, timeout=60), (endpoint, self.seen)
+            self.seen = dict.fromkeys(self.seen, 0)
+            self.asked.clear()
+            self.most_open = 0
+
+    def wait_for(self, purpose: str, calls: int) -> None:
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: self.asked[purpose] >= calls, timeout=60), (purpose, self.asked)
+
+
+def _purpose(call: Call) -> str:
+    """What a call is for, by the form of the answer it wants."""
+    if call.endpoint == "embeddings":
+        return "embeddings"
+    fields = set(call.body["output_config"]["format"]["schema"]["properties"])
+    found = {"signals": "extraction", "project_id": "classification", "sections": "artifact", "name": "theme"}
+    return next(purpose for field, purpose in found.items() if field in fields)
 
 
 class Runs:
@@ -123,15 +149,17 @@ NEEDS = (
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """200 documents about six needs, and a project."""
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """200 documents, or as many as the test says, about six needs, and two projects."""
     place = tmp_path / "acme"
     place.mkdir()
     (place / "workspace.toml").write_text(
-        'name = "Acme"\n[automation]\nprd_signals = 3\n[[projects]]\nname = "Calendar sync"\n'
+        'name = "Acme"\n[automation]\ndepth = "full_auto"\nprd_signals = 3\n[[projects]]\nname = "Calendar sync"\n'
         'description = "Calendar appointments must not appear doubled after synchronising."\n'
+        '[[projects]]\nname = "Bookkeeping"\n'  # near enough to one need to be judged, not near enough to be linked
+        'description = "Bookkeepers shall not retype numbers manually; exports for accounting must work always."\n'
     )
-    for number in range(DOCUMENTS):
+    for number in range(getattr(request, "param", DOCUMENTS)):
         said = "\n\n".join(NEEDS[number % len(NEEDS)]).format(n=number + 2)
         (place / f"{number:03}.txt").write_text(said + "\n")
     return place
@@ -153,11 +181,11 @@ def databases(server: EmbeddedServer, template: str, folder: Path) -> Iterator[t
         administer(server, f"DROP DATABASE {one.url.rsplit('/', 1)[-1].split('?')[0]} WITH (FORCE)")
 
 
-def _end_state(database: Database) -> dict[str, list[str]]:
+def _end_state(database: Database, tables: Sequence[str] = TABLES) -> dict[str, list[str]]:
     """Every row of every table that results from a run, without times and run ids, sorted."""
     found = {}
     with database.begin() as connection:
-        for table in TABLES:
+        for table in tables:
             rows = connection.execute(text(f"SELECT to_jsonb(t) AS row FROM elmer.{table} t")).scalars()
             found[table] = sorted(json.dumps(_lasting(row), sort_keys=True) for row in rows)
     return found
@@ -175,9 +203,9 @@ def _lasting(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moments(chance: random.Random) -> list[tuple[str, int, float]]:
-    """Endpoint, calls seen there, and seconds after that: eighteen while documents are read, two at the vectors."""
+    """What for, calls of that kind, and seconds after that: eighteen while documents are read, two at the vectors."""
     reading = sorted(chance.sample(range(1, DOCUMENTS), KILLS - 2))
-    at = [("messages", count) for count in reading] + [("embeddings", 1), ("embeddings", 2)]
+    at = [("extraction", count) for count in reading] + [("embeddings", 1), ("embeddings", 2)]
     return [(endpoint, count, chance.uniform(0, 0.05)) for endpoint, count in at]
 
 
@@ -186,34 +214,76 @@ def test_a_run_killed_twenty_times_ends_like_one_left_alone(
 ) -> None:
     alone, killed = databases
     home = tmp_path / "home"  # the same path for both, as outcomes depend on where artifacts are written
-    runs.start(DATABASE_URL=alone.url, ELMER_HOME=str(home))
+    runs.start(DATABASE_URL=alone.url, ELMER_HOME=str(home), STEPS=READING)
     assert runs.end() == 0
-    assert counting.extractions == DOCUMENTS
+    assert counting.asked["extraction"] == DOCUMENTS
     undisturbed = dict(counting.seen)
-    counting.seen, counting.extractions = dict.fromkeys(counting.seen, 0), 0
+    counting.forget()
     counting.open_vectors = OPEN  # so that the next run has to ask again
+    settings = {"DATABASE_URL": killed.url, "ELMER_HOME": str(home), "STEPS": READING}
+    _kill(runs, counting, _moments(random.Random(20)), settings)
+    runs.start(**settings)
+    assert runs.end() == 0
 
-    for endpoint, calls, later in _moments(random.Random(20)):
-        child = runs.start(DATABASE_URL=killed.url, ELMER_HOME=str(home))
-        counting.wait_for(endpoint, calls)
+    _assert_same(_end_state(alone), _end_state(killed))
+    assert counting.asked["extraction"] <= DOCUMENTS + KILLS * counting.most_open
+    assert counting.most_open <= 64
+    print(f"{counting.asked}, most open {counting.most_open}, calls {counting.seen}, {undisturbed}")
+
+
+def _kill(
+    runs: Runs, counting: CountingServer, moments: list[tuple[str, int, float]], settings: dict[str, str]
+) -> None:
+    """Start a run for every moment, and kill it then."""
+    for purpose, calls, later in moments:
+        child = runs.start(**settings)
+        counting.wait_for(purpose, calls)
         time.sleep(later)
         os.kill(child, signal.SIGKILL)
         assert runs.end() == -signal.SIGKILL
-    runs.start(DATABASE_URL=killed.url, ELMER_HOME=str(home))
-    assert runs.end() == 0
 
-    expected, found = _end_state(alone), _end_state(killed)
+
+def _assert_same(expected: dict[str, list[str]], found: dict[str, list[str]]) -> None:
     assert {table: len(rows) for table, rows in found.items()} == {table: len(rows) for table, rows in expected.items()}
     differing = {
         table: (
             sorted(set(found[table]) - set(expected[table]))[:2],
             sorted(set(expected[table]) - set(found[table]))[:2],
         )
-        for table in TABLES
+        for table in expected
         if found[table] != expected[table]
     }
     assert differing == {}
-    assert all(expected[table] for table in TABLES if table != "rejected_quotes")
-    assert counting.extractions <= DOCUMENTS + KILLS * counting.most_open
-    assert counting.most_open <= 64
-    print(f"extractions {counting.extractions}, most open {counting.most_open}, calls {counting.seen}, {undisturbed}")
+    assert all(expected[table] for table in expected if table != "rejected_quotes"), {
+        table: len(rows) for table, rows in expected.items()
+    }
+
+
+@pytest.mark.parametrize("folder", [LATER_DOCUMENTS], indirect=True)
+def test_killed_while_it_names_judges_and_writes_it_ends_like_one_left_alone(
+    databases: tuple[Database, Database], counting: CountingServer, runs: Runs, tmp_path: Path
+) -> None:
+    alone, killed = databases
+    home, later = tmp_path / "home", " ".join(STEPS)
+    for database in databases:
+        runs.start(DATABASE_URL=database.url, ELMER_HOME=str(home), STEPS=READING)
+        assert runs.end() == 0
+    counting.forget()
+    runs.start(DATABASE_URL=alone.url, ELMER_HOME=str(home), STEPS=later)
+    assert runs.end() == 0
+    undisturbed = Counter(counting.asked)
+    assert undisturbed.keys() == {"theme", "classification", "artifact", "embeddings"}
+    counting.forget()
+    chance = random.Random(7)
+    moments = [
+        (purpose, count, chance.uniform(0, 0.04))
+        for purpose in ("theme", "classification", "artifact")
+        for count in sorted(chance.choices(range(1, undisturbed[purpose] + 1), k=LATER_KILLS // 3))
+    ]
+    settings = {"DATABASE_URL": killed.url, "ELMER_HOME": str(home), "STEPS": later}
+    _kill(runs, counting, moments, settings)
+    runs.start(**settings)
+    assert runs.end() == 0
+    _assert_same(_end_state(alone, (*TABLES, *LATER)), _end_state(killed, (*TABLES, *LATER)))
+    assert counting.asked.total() <= undisturbed.total() + len(moments) * counting.most_open
+    print(f"{counting.asked}, most open {counting.most_open}, undisturbed {undisturbed}")

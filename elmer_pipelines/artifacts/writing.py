@@ -153,16 +153,25 @@ def _least(kind: Kind, origin: str) -> int:
     return 1 if origin == "named" else kind.least_signals
 
 
-def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None) -> Determinants:
-    by: dict[str, Part] = {"kind": labelled(kind.name)}
+def logic(kind: Kind, text_model: TextModel | None) -> dict[str, Part]:
+    """What determines an artifact of this kind whatever the project."""
+    return _written_by(kind, load_prompt(_PROMPTS / kind.prompt), text_model)
+
+
+def _written_by(kind: Kind, prompt: PromptFile, model: TextModel | None) -> dict[str, Part]:
     if model is None:
-        by["model"] = labelled(composed.WRITTEN_BY)
-    else:
-        by |= {
-            "prompt": prompt.determinant,
-            "model": labelled(model.model),
-            "layout": labelled(generated.LAYOUT),
-        }
+        return {"kind": labelled(kind.name), "model": labelled(composed.WRITTEN_BY)}
+    return {
+        "kind": labelled(kind.name),
+        "prompt": prompt.determinant,
+        "model": labelled(model.model),
+        "layout": labelled(generated.LAYOUT),
+    }
+
+
+def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None) -> Determinants:
+    by = _written_by(kind, prompt, model)
+    if model is not None:
         seen = generated.as_sent(case, model)
         if seen != case:
             by["redacted"] = labelled(seen.determinants().fingerprint, "what the model sees")

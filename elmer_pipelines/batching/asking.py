@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.batching.sending import Noted, Sent, send
-from elmer_pipelines.errors import ModelFault, Waiting
+from elmer_pipelines.errors import OF_THE_ACCOUNT, ModelFault, Waiting
 from elmer_pipelines.ids import fingerprint, text_hash
+from elmer_pipelines.ledger import raw_answer
 from elmer_pipelines.models import faults
+from elmer_pipelines.models.anew import is_asked_anew
+from elmer_pipelines.models.breaker import Breaker, unasked
 from elmer_pipelines.models.budgeted import tokens_at_most, worst_case_usd, worst_usage
 from elmer_pipelines.models.layers import PackLayer, TextLayer
 from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.protocols import Usage
 from elmer_pipelines.models.provenance import kept_as, records_drawn_from
 from elmer_pipelines.models.recorded import prompt_fingerprint
-from elmer_pipelines.steps import calls_expected
+from elmer_pipelines.steps import calls_expected, report_stop, unreported
 from elmer_pipelines.store import batches as store
-from elmer_pipelines.store import outcomes
+from elmer_pipelines.store import journal, outcomes
 from elmer_pipelines.store.batches import Ended, Item
 from elmer_pipelines.store.outcomes import MENDABLE
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pydantic import BaseModel
+    from sqlalchemy import Connection
 
     from elmer_pipelines.accounts import BudgetPurse
     from elmer_pipelines.batching.patience import Policy
@@ -68,10 +72,13 @@ class StepBatches:
         asked: Asked,
         *,
         purse: BudgetPurse | None = None,
+        breaker: Breaker | None = None,
         price: Price = cost_usd,
     ) -> None:
         self._database, self._context, self._service, self._policy = database, context, service, policy
         self._asked, self._purse, self._price = asked, purse, price
+        self._breaker, self._run = breaker or Breaker(), context.run_id or object()
+        self._refusal: ModelFault | None = None
         self._guard = threading.Lock()
         self._waiting: dict[str, str] = {}
         self._ended: dict[str, list[Ended]] = {}
@@ -85,8 +92,15 @@ class StepBatches:
         """What the step came to, its noted requests sent.
 
         Where it turns out that there were too few for a batch, or the service refuses them, the step looks at its
-        records again: to ask at once, or to say why of each.
+        records again: to ask at once, or to say why of each; of all together where it refuses the key.
         """
+        with unreported():
+            result = self._worked(work)
+        if "stopped_by" in result.counts:
+            report_stop(result)
+        return result
+
+    def _worked(self, work: Callable[[], StepResult]) -> StepResult:
         self._look()
         result = work()
         if self._noted and not self._enough():
@@ -101,8 +115,8 @@ class StepBatches:
         self._mark(result.awaiting)
         if self._sent.submitted:
             result.counts["batches_submitted"] = len(self._sent.submitted)
-        if self._sent.reason is not None:
-            result.counts["batches_not_taken"] = self._sent.reason
+        if self._sent.fault is not None and self._refusal is None:
+            result.counts["batches_not_taken"] = str(self._sent.fault)
         return result
 
     def _mark(self, records: list[str]) -> None:
@@ -166,6 +180,19 @@ class StepBatches:
         answers = self._database.look_up(lambda connection: store.answered(connection, workspace_id, mark))
         return [Ended(None, None, True)] * answers + failed
 
+    def came_anew(self, mark: str) -> RawAnswer | None:
+        """The stored answer, where it came with a batch since a person last wanted requests of the step asked anew."""
+        if not self._sent_before:
+            return None
+        workspace_id = self._context.workspace_id
+
+        def stored(connection: Connection) -> dict[str, Any] | None:
+            came = store.answered(connection, workspace_id, mark)
+            return journal.answers(connection, workspace_id, [mark]).get(mark) if came else None
+
+        found = self._database.look_up(stored)
+        return None if found is None else raw_answer(found)
+
     def note(
         self,
         mark: str,
@@ -175,7 +202,11 @@ class StepBatches:
         prompt: str | None = None,
         kept: str | None = None,
     ) -> Waiting:
-        """Keep a request for the step's batch; returns what to raise. Raises ModelFault `budget`, `unknown_price`."""
+        """Keep a request for the step's batch; returns what to raise. Raises ModelFault `budget`, `unknown_price`, and
+        as unsent what the service told where it refuses the key."""
+        refusal = self._refusal or self._breaker.refusal(self._run)
+        if refusal is not None:
+            raise refusal
         with self._guard:
             if mark not in self._noted:
                 self._keep(mark, params, usage, prompt, kept)
@@ -220,13 +251,15 @@ class StepBatches:
             detail["dimensions"] = self._asked.dimensions
         sent = send(
             self._database, self._context, self._service, noted, model=self._asked.model, purse=self._purse,
-            detail=detail,
+            detail=detail, guard=lambda submit: self._breaker.call(self._run, submit),
         )  # fmt: skip
         with self._guard:
             self._sent.submitted += sent.submitted
             self._sent.refused += sent.refused
             self._sent.unclear += sent.unclear
-            self._sent.reason = sent.reason or self._sent.reason
+            self._sent.fault = sent.fault or self._sent.fault
+            if sent.fault is not None and sent.fault.kind in OF_THE_ACCOUNT:
+                self._refusal = unasked(sent.fault)
             self._waiting.update((one.item.fingerprint, "") for one in noted)
 
 
@@ -254,12 +287,25 @@ class BatchedText(TextLayer):
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What came. Raises Waiting where the answer comes with a batch, and ModelFault."""
         mark = prompt_fingerprint(prompt, schema, self.model)
+        if is_asked_anew():
+            self._tell_anew(mark, schema)
         self._batches.look_up(mark)
         if not self._batches.noting:
             return self._inner.raw(prompt, schema)
         raise self._batches.note(
             mark, self._request(prompt, schema), worst_usage(prompt, schema), prompt=f"{prompt.name} v{prompt.version}"
         )
+
+    def _tell_anew(self, mark: str, schema: type[BaseModel]) -> None:
+        """Raises the fault of a stored answer that is the new one already: it was asked anew in a batch."""
+        raw = self._batches.came_anew(mark)
+        if raw is None:
+            return
+        try:
+            self._inner.parse(raw, schema)
+        except ModelFault as fault:
+            if not fault.retryable:
+                raise
 
 
 class BatchedPacks(PackLayer):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.batching.sending import SETTLING, recover, refuse
 from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.models.batches import custom_id
+from elmer_pipelines.models import faults
+from elmer_pipelines.models.batches import ItemResult, custom_id
 from elmer_pipelines.models.budgeted import BATCH_SHARE
 from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.protocols import Usage
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from elmer_pipelines.models.batches import BatchService, ItemResult
+    from elmer_pipelines.models.batches import BatchService
     from elmer_pipelines.models.metered import Price
     from elmer_pipelines.store.batches import Batch, Taken
     from elmer_pipelines.store.database import Database
@@ -137,7 +138,8 @@ def _look_at(
     except ModelFault as fault:
         if fault.kind != "not_found" or not _gone(batch):
             raise
-        state, came = "expired", set[str]()  # the service keeps results for a month only
+        state, results = "expired", _no_longer_there(batch, awaited)
+        came = _take_in(database, workspace_id, service, batch, awaited, results, collected, price)
     with database.begin() as connection:
         if store.close(connection, workspace_id, batch.id, came, state):
             outcomes.wake(connection, workspace_id, batch.step)
@@ -171,6 +173,14 @@ def _take_in(
     return came
 
 
+def _no_longer_there(batch: Batch, awaited: Iterable[str]) -> Iterator[ItemResult]:
+    """What came of requests whose results the service, which keeps them for a month only, gave nobody: all are lost."""
+    said = "Its result was not fetched while the service had it."
+    for one in awaited:
+        fault = faults.fault("expired", said, retryable=True, lost=True)
+        yield ItemResult(custom_id(batch.id, one), fault=fault)
+
+
 def _grouped(results: Iterable[ItemResult]) -> Iterator[list[ItemResult]]:
     group: list[ItemResult] = []
     for one in results:
@@ -192,6 +202,7 @@ class _Settling:
         self._batch, self._price = batch, price
         self._rows: list[dict[str, Any]] = []
         self._vectors: dict[str, Any] = {}
+        self._kept: dict[str, dict[str, Any]] = {}
         self._answers = self._failed = self._expired = 0
 
     def settle(self, item: Taken, result: ItemResult) -> None:
@@ -199,59 +210,60 @@ class _Settling:
         fault = result.fault
         if fault is None:
             try:
-                usage = self._keep(item, result.body or "")
+                outcome, usage = self._keep(item, result.body or "")
             except ModelFault as broken:
                 fault = broken
             else:
                 self._answers += 1
-                self._note(item, "ok", usage)
+                self._note(item, outcome, usage)
                 store.settle(self._connection, self._workspace_id, self._batch.id, item, "answered")
                 return
         unseen = fault.kind in _UNSEEN
         self._expired += unseen
         self._failed += not unseen
-        self._note(item, fault.kind, Usage())
+        self._note(item, fault.kind, Usage(), lost=fault.lost)
         store.settle(
             self._connection, self._workspace_id, self._batch.id, item, "expired" if unseen else "failed",
             kind=fault.kind, message=str(fault), retryable=fault.retryable,
         )  # fmt: skip
 
-    def _keep(self, item: Taken, body: str) -> Usage:
+    def _keep(self, item: Taken, body: str) -> tuple[str, Usage]:
+        """What is wrong with what came, or `ok`, and its tokens. Raises ModelFault where it is no answer."""
         assert self._batch.service_id is not None
         if self._batch.detail.get("dimensions"):
             vector, usage = self._vector(body)
             if item.keep_as is not None:
                 self._vectors[item.keep_as] = vector
-            return usage
+            return "ok", usage
         raw = self._service.answer(body, self._batch.model, self._batch.service_id)
         if not item.purged:
-            journal.keep(self._connection, self._workspace_id, item.fingerprint, asdict(raw))
-        return raw.usage
+            self._kept[item.fingerprint] = asdict(raw)
+        return self._service.verdict(raw), raw.usage
 
     def _vector(self, body: str) -> tuple[Any, Usage]:
-        from elmer_pipelines.models import faults
         from elmer_pipelines.models.openai_embeddings import read_vectors
 
-        try:
-            vectors, usage = read_vectors(body, 1, int(self._batch.detail["dimensions"]))
-        except Exception as error:  # noqa: BLE001 - anything may stand in a body
-            raise faults.classify(error, self._batch.provider) from None
+        vectors, usage = read_vectors(body, 1, int(self._batch.detail["dimensions"]))
         return vectors[0], usage
 
-    def _note(self, item: Taken, outcome: str, usage: Usage) -> None:
+    def _note(self, item: Taken, outcome: str, usage: Usage, *, lost: bool = False) -> None:
+        """A row of the ledger; an answer that was lost counts as the most it may have come to (I7)."""
         batch = self._batch
         listed = self._price(str(batch.detail.get("service_model") or batch.model), batch.provider, usage)
+        cost = None if listed is None else item.worst_usd if lost else listed * BATCH_SHARE
         self._rows.append(
             {
                 "run_id": batch.run_id, "step": batch.step, "provider": batch.provider, "model": batch.model,
                 "prompt": item.prompt, "fingerprint": item.fingerprint, "inputs": 1, **asdict(usage),
-                "cost_usd": None if listed is None else listed * BATCH_SHARE, "latency_s": None, "outcome": outcome,
-                "request_id": batch.service_id,
+                "cost_usd": cost, "latency_s": None, "outcome": outcome, "request_id": batch.service_id,
+                "estimated": lost,
             }
         )  # fmt: skip
 
     def write(self, items: Iterable[Taken]) -> None:
-        """The vectors, the ledger's rows, and what is owed no more."""
+        """The answers and vectors, the ledger's rows, and what is owed no more."""
+        if self._kept:
+            journal.keep(self._connection, self._workspace_id, self._kept)
         embeddings.insert(self._connection, self._workspace_id, self._batch.model, self._vectors)
         if self._rows:
             journal.note_calls(self._connection, self._workspace_id, self._rows)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.ledger import Ledger
     from elmer_pipelines.models.anthropic_batches import AnthropicBatches
     from elmer_pipelines.models.anthropic_text import AnthropicText
+    from elmer_pipelines.models.breaker import Breaker
     from elmer_pipelines.models.openai_batches import OpenAIBatches
     from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
     from elmer_pipelines.models.openai_text import OpenAIText
@@ -43,26 +44,28 @@ class Batching:
         self._of_steps: WeakKeyDictionary[Ledger, StepBatches] = WeakKeyDictionary()
 
     def behind_answers(
-        self, ledger: Ledger, model: AnthropicText | OpenAIText
+        self, ledger: Ledger, model: AnthropicText | OpenAIText, breaker: Breaker
     ) -> Callable[[RawTextModel], RawTextModel]:
         """What stands behind the cache of a text model of the ledger's step."""
         service = self._services()[model.provider]
-        batches = self._of_step(ledger, service, Asked(model.model, model.model), patience.TEXT_CALLS)
+        batches = self._of_step(ledger, service, Asked(model.model, model.model), patience.TEXT_CALLS, breaker)
         return partial(BatchedText, batches=batches, request=model.request)
 
-    def behind_vectors(self, ledger: Ledger, model: OpenAIEmbeddings) -> Callable[[PackedEmbeddings], PackedEmbeddings]:
+    def behind_vectors(
+        self, ledger: Ledger, model: OpenAIEmbeddings, breaker: Breaker
+    ) -> Callable[[PackedEmbeddings], PackedEmbeddings]:
         """What stands in front of the requests of an embedding model of the ledger's step."""
         service = self._services()["openai embeddings"]
         asked = Asked(model.model, model.service_model, model.dimensions)
-        batches = self._of_step(ledger, service, asked, patience.EMBEDDED_TEXTS)
+        batches = self._of_step(ledger, service, asked, patience.EMBEDDED_TEXTS, breaker)
         return partial(BatchedPacks, batches=batches, adapter=model)
 
-    def _of_step(self, ledger: Ledger, service: Service, asked: Asked, most: int) -> StepBatches:
+    def _of_step(self, ledger: Ledger, service: Service, asked: Asked, most: int, breaker: Breaker) -> StepBatches:
         when = self._settings.batch
         if when == "auto" and not service.offered:
             when = "never"
         policy = patience.Policy(when, most, patience.nobody_waits())
-        found = StepBatches(self._database, ledger.context, service, policy, asked, purse=ledger.purse)
+        found = StepBatches(self._database, ledger.context, service, policy, asked, purse=ledger.purse, breaker=breaker)
         with self._guard:
             self._of_steps[ledger] = found
         return found

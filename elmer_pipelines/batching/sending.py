@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.errors import OF_THE_ACCOUNT, ModelFault
 from elmer_pipelines.models.batches import BatchRequest, custom_id
 from elmer_pipelines.store import batches as store
 from elmer_pipelines.store import journal, outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from elmer_pipelines.models.recorded import CallContext
     from elmer_pipelines.store.batches import Batch, Item
     from elmer_pipelines.store.database import Database
+
+    Guard = Callable[[Callable[[], str]], str]
 
 SETTLING = timedelta(minutes=10)  # a batch made just now may not be listed yet
 _CLOCKS = timedelta(minutes=30)  # the service's clock and the database's may differ by so much
@@ -50,7 +52,7 @@ class Sent:
     submitted: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
-    reason: str | None = None
+    fault: ModelFault | None = None
 
     def note(self, batch_id: str, fault: ModelFault | None) -> None:
         """Count one batch."""
@@ -58,7 +60,11 @@ class Sent:
             self.submitted.append(batch_id)
             return
         (self.unclear if fault.retryable else self.refused).append(batch_id)
-        self.reason = str(fault)
+        self.fault = fault
+
+
+def _unguarded(submit: Callable[[], str]) -> str:
+    return submit()
 
 
 def send(
@@ -70,13 +76,17 @@ def send(
     model: str,
     purse: BudgetPurse | None = None,
     detail: dict[str, Any] | None = None,
+    guard: Guard = _unguarded,
 ) -> Sent:
-    """Send the requests in as many batches as the service's limits ask for; those that wait already are left out."""
+    """Send the requests in as many batches as the service's limits ask for; those that wait already are left out.
+
+    `guard` makes each submission, or raises where the service refuses the key anyway.
+    """
     sent = Sent()
     for part in _parts(noted, service.limits):
         batch = _remember(database, context, service.provider, part, model, purse, detail or {})
         if batch is not None:
-            sent.note(batch.id, _submit(database, context.workspace_id, service, batch.id))
+            sent.note(batch.id, _submit(database, context.workspace_id, service, batch.id, guard))
     return sent
 
 
@@ -125,23 +135,27 @@ def _remember(
     return batch
 
 
-def _submit(database: Database, workspace_id: str, service: BatchService, batch_id: str) -> ModelFault | None:
+def _submit(
+    database: Database, workspace_id: str, service: BatchService, batch_id: str, guard: Guard
+) -> ModelFault | None:
     """Send what the rows of a batch say. Nobody else does meanwhile: the hold ends with this process at the latest."""
     with database.begin() as connection:
         if not store.hold_one(connection, workspace_id, batch_id):
             return None
         if store.get(connection, workspace_id, batch_id).state != "submitting":
             return None
-        return _submit_held(connection, workspace_id, service, batch_id)
+        return _submit_held(connection, workspace_id, service, batch_id, guard)
 
 
-def _submit_held(connection: Connection, workspace_id: str, service: BatchService, batch_id: str) -> ModelFault | None:
+def _submit_held(
+    connection: Connection, workspace_id: str, service: BatchService, batch_id: str, guard: Guard = _unguarded
+) -> ModelFault | None:
     """Where the service refuses the batch for good, every request of it has failed; after any other fault it may have
     been taken, and stays to be looked for."""
     items = store.unsent(connection, workspace_id, batch_id)
     requests = [BatchRequest(custom_id(batch_id, one.fingerprint), one.request) for one in items]
     try:
-        service_id = service.submit(batch_id, requests)
+        service_id = guard(lambda: service.submit(batch_id, requests))
     except ModelFault as fault:
         if not fault.retryable:
             refuse(connection, workspace_id, batch_id, fault)
@@ -152,8 +166,12 @@ def _submit_held(connection: Connection, workspace_id: str, service: BatchServic
 
 
 def refuse(connection: Connection, workspace_id: str, batch_id: str, fault: ModelFault) -> None:
-    """The service did not take the batch: its requests have failed, and their records are looked at again."""
-    store.refused(connection, workspace_id, batch_id, fault.kind, str(fault))
+    """The service did not take the batch: its requests have failed, and their records are looked at again.
+
+    Where it is the key that was refused, no request was looked at: they are as they were before.
+    """
+    told = fault.kind in OF_THE_ACCOUNT
+    store.refused(connection, workspace_id, batch_id, fault.kind, str(fault), told=told)
     outcomes.wake(connection, workspace_id, store.get(connection, workspace_id, batch_id).step)
 
 

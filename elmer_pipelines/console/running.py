@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from elmer_pipelines.console import terminal
 from elmer_pipelines.console.terminal import StepProgress
+from elmer_pipelines.errors import UNSENT
 from elmer_pipelines.steps import listening
 
 if TYPE_CHECKING:
+    from elmer_pipelines.steps import StepResult
     from elmer_pipelines.workbench import Workbench
 
 
@@ -22,11 +24,16 @@ def run_workspace(bench: Workbench, select: str | None = None) -> bool:
 
     bench.pipeline.workspace_file(bench.workspace_id)  # a mistake in it is told before anything starts
     before = bench.status()["steps"]
-    with StepProgress() as progress, listening(progress):
+    stops: list[StepResult] = []
+    with StepProgress() as progress, listening(progress, stops):
         outcome = definitions.run_workspace(bench.workspace_id, select, settings=bench.settings)
     for step in outcome.failed_steps:
         terminal.problem(f"the step {step} failed; its log is in Dagster's pages, run {outcome.run_id}.")
-    return bool(outcome) and not _broken(before, bench.status()["steps"])
+    for stop in stops:
+        counts = stop.counts
+        terminal.problem(f"the step {stop.step} stopped, {counts['left']:,} records are left: {counts['reason']}")
+    refused = any(stop.counts["stopped_by"] not in UNSENT for stop in stops)  # a budget that is spent is no failure
+    return bool(outcome) and not refused and not _broken(before, bench.status()["steps"])
 
 
 def _broken(before: dict[str, dict[str, int]], after: dict[str, dict[str, int]]) -> list[str]:

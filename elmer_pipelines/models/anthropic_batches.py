@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models import faults
 from elmer_pipelines.models.anthropic_text import AnthropicText, received
-from elmer_pipelines.models.batches import BatchLimits, BatchRequest, BatchSeen, ItemResult
+from elmer_pipelines.models.batches import AnyAnswer, BatchLimits, BatchRequest, BatchSeen, ItemResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from elmer_pipelines.errors import ModelFault
     from elmer_pipelines.models.protocols import RawAnswer
 
 _SERVICE = "Anthropic"
@@ -72,16 +72,21 @@ class AnthropicBatches:
         """What came of each request, in any order. Raises ModelFault."""
         try:
             for one in self._adapter.connected().messages.batches.results(service_id):
-                yield _item(one.custom_id, one.result.to_dict(mode="json"))
+                yield _item(one.custom_id, one.result.to_dict(mode="json", warnings=False))
         except Exception as error:  # noqa: BLE001 - as above
             raise self._fault(error) from None
 
     def answer(self, body: str, model: str, service_id: str) -> RawAnswer:
         """The body of a result as a single request would have brought it. Raises ModelFault."""
+        return received(body, model, service_id, {"batch": service_id})
+
+    def verdict(self, raw: RawAnswer) -> str:
+        """`ok`, or what is wrong with an answer whatever was asked: the kind of its fault."""
         try:
-            return received(body, model, service_id, {"batch": service_id})
-        except Exception as error:  # noqa: BLE001 - as above
-            raise self._fault(error) from None
+            self._adapter.parse(raw, AnyAnswer)
+        except ModelFault as fault:
+            return fault.kind
+        return "ok"
 
     def _fault(self, error: Exception) -> ModelFault:
         return faults.classify(error, _SERVICE, secret=self._key)

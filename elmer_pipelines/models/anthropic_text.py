@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import SettingsError
-from elmer_pipelines.models import faults
+from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.models import faults, streams
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.retrying import Retrying
 from elmer_pipelines.models.text_client import TextClient
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     import anthropic
@@ -57,12 +58,23 @@ class AnthropicText(TextClient):
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
         try:
-            response = self.connected().messages.with_raw_response.create(**self.request(prompt, schema))
-            limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
-            return received(response.text(), self._model, response.request_id, {"limits": limits})
+            body, headers = self._sent(self.request(prompt, schema), prompt.max_tokens > streams.STREAMED_ABOVE)
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise faults.classify(error, _SERVICE, secret=self._key) from None
+        limits = {name: value for name, value in headers.items() if "ratelimit" in name}
+        return received(body, self._model, headers.get("request-id"), {"limits": limits})
+
+    def _sent(self, request: dict[str, Any], streamed: bool) -> tuple[str, Mapping[str, str]]:
+        """The body and the headers of the answer; a stream put together."""
+        messages = self.connected().messages
+        if not streamed:
+            whole = messages.with_raw_response.create(**request)
+            return whole.text(), whole.headers
+        with messages.with_streaming_response.create(**request, stream=True) as coming:
+            if streams.is_stream(coming.headers.get("content-type")):
+                return streams.message(coming.iter_lines(), _SERVICE), coming.headers
+            return coming.text(), coming.headers
 
     def request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
         """What is sent for the prompt; the instructions, which many requests share, come first and may be cached."""
@@ -71,10 +83,7 @@ class AnthropicText(TextClient):
             "max_tokens": prompt.max_tokens,
             "system": [{"type": "text", "text": prompt.instructions, "cache_control": {"type": "ephemeral"}}],
             "messages": [{"role": "user", "content": prompt.material}],
-            "output_config": {
-                "effort": prompt.effort,
-                "format": {"type": "json_schema", "schema": _shape(schema)},
-            },
+            "output_config": {"effort": prompt.effort, "format": {"type": "json_schema", "schema": _shape(schema)}},
         }
 
     def parse(self, raw: RawAnswer, schema: type[Answer]) -> Answer:
@@ -138,8 +147,11 @@ def _shape(schema: type[BaseModel]) -> dict[str, Any]:
 
 
 def received(body: str, model: str, request_id: str | None, extra: dict[str, Any]) -> RawAnswer:
-    """A message as it came, with its usage read. Raises ModelFault, or ValueError and its kin on what is none."""
-    return RawAnswer(body, _usage(_message(body)["usage"]), model, request_id, extra)
+    """A message as it came, with its usage read. Raises ModelFault; `lost` where it may have been an answer."""
+    try:
+        return RawAnswer(body, _usage(_message(body)["usage"]), model, request_id, extra)
+    except (ValueError, RecursionError, ModelFault) as error:
+        raise faults.unreadable(error, _SERVICE, body) from None
 
 
 def _message(body: str) -> dict[str, Any]:

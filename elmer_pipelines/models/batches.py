@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import BaseModel
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
@@ -88,8 +90,16 @@ class BatchService(Protocol):
         ...
 
     def answer(self, body: str, model: str, service_id: str) -> RawAnswer:
-        """The body of a result as a single request would have brought it."""
+        """The body of a result as a single request would have brought it; `lost` where it can't be read."""
         ...
+
+    def verdict(self, raw: RawAnswer) -> str:
+        """`ok`, or what is wrong with an answer whatever was asked: the kind of its fault."""
+        ...
+
+
+class AnyAnswer(BaseModel):
+    """What fits whenever there is an answer at all."""
 
 
 def custom_id(mark: str, fingerprint: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from elmer_pipelines.errors import ModelFault
@@ -13,7 +14,7 @@ from elmer_pipelines.models.protocols import Usage
 from elmer_pipelines.models.recorded import json_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pydantic import BaseModel
 
@@ -36,6 +37,10 @@ class Purse(Protocol):
 
     def release(self, reservation: int) -> None:
         """The attempt is over: the next line of this thread in the ledger takes the reservation's place."""
+        ...
+
+    def cancel(self, reservation: int) -> None:
+        """Nothing was sent, so no line will come: the amount is free again."""
         ...
 
 
@@ -66,6 +71,20 @@ def worst_case_usd(price: Price, model: str, provider: str, usage: Usage, *, bat
     return listed * (BATCH_SHARE if batch else 1.0)
 
 
+@contextmanager
+def _held(purse: Purse, worst_usd: float) -> Iterator[None]:
+    """The amount is set aside inside the block. Raises ModelFault `budget`."""
+    held = purse.reserve(worst_usd)
+    end = purse.release
+    try:
+        yield
+    except ModelFault as fault:
+        end = purse.cancel if fault.unsent else purse.release
+        raise
+    finally:
+        end(held)
+
+
 class Budgeted(TextLayer):
     """A RawTextModel that reserves the worst case of every attempt first."""
 
@@ -76,11 +95,8 @@ class Budgeted(TextLayer):
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What came. Raises ModelFault, also `budget` and `unknown_price`, where nothing was sent."""
         usage = worst_usage(prompt, schema)
-        held = self._purse.reserve(worst_case_usd(self._price, self.model, self.provider, usage))
-        try:
+        with _held(self._purse, worst_case_usd(self._price, self.model, self.provider, usage)):
             return self._inner.raw(prompt, schema)
-        finally:
-            self._purse.release(held)
 
 
 class BudgetedPacks(PackLayer):
@@ -93,8 +109,5 @@ class BudgetedPacks(PackLayer):
     def send(self, request: PackRequest) -> EmbeddedPack:
         """The vectors of one request. Raises ModelFault, also `budget` and `unknown_price`."""
         usage = Usage(input_tokens=request.tokens)
-        held = self._purse.reserve(worst_case_usd(self._price, self.service_model, self.provider, usage))
-        try:
+        with _held(self._purse, worst_case_usd(self._price, self.service_model, self.provider, usage)):
             return self._inner.send(request)
-        finally:
-            self._purse.release(held)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.models.anew import is_asked_anew
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.recorded import CallContext, CallRecord, Journal, RawTextModel, prompt_fingerprint
 from elmer_pipelines.models.text_client import ASKS
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 class Cached:
     """A TextModel that never pays twice for the same question.
 
     A stored answer that is cut off for good, or a refusal, is given again as the fault it is, free of charge; one
-    that does not fit its schema is asked for anew. Threads that ask the same at once send it once.
+    that does not fit its schema is asked for anew, and so is either where a person wants it (`anew.py`): what comes
+    takes its place. Threads that ask the same at once send it once.
     """
 
     def __init__(self, inner: RawTextModel, journal: Journal, context: CallContext) -> None:
@@ -38,9 +44,13 @@ class Cached:
                 try:
                     return self._from_journal(stored, prompt, schema, mark)
                 except ModelFault as fault:
-                    if not fault.retryable:
+                    if not (fault.retryable or is_asked_anew()):
                         raise
             return self._ask(prompt, schema, mark)
+
+    def reject(self, prompt: Prompt, schema: type[BaseModel]) -> None:
+        """The answer was of no use: it is not given again."""
+        self._journal.forget(prompt_fingerprint(prompt, schema, self._inner.model))
 
     def _ask(self, prompt: Prompt, schema: type[Answer], mark: str) -> Answer:
         for last in (False,) * (ASKS - 1) + (True,):

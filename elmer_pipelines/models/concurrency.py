@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_START = 8
+START = 8
 _SLOWER = 2.0  # times the best round: from here on more calls at once only wait at the service
 _LESS_FOR_SLOWNESS = 0.9
 _LESS_FOR_REFUSAL = 0.5
@@ -20,7 +20,7 @@ class Concurrency:
         if most < 1:
             raise ValueError("at least one call must be allowed at once")
         self._most = most
-        self._limit = float(min(_START, most))
+        self._limit = float(min(START, most))
         self._starting = True
         self._round: list[float] = []
         self._best = float("inf")
@@ -42,16 +42,17 @@ class Concurrency:
         self._round.clear()
         if mean > _SLOWER * self._best:
             self._starting = False
-            self._limit = max(min(self._limit, _START), self._limit * _LESS_FOR_SLOWNESS)
+            self._limit = max(min(self._limit, START), self._limit * _LESS_FOR_SLOWNESS)
         elif more:
             self._limit = min(float(self._most), self._limit + 1)
         self._best = min(mean, self._best * _FORGETTING)
 
-    def refused(self, sent_at: float, now: float) -> None:
-        """A call was turned away; calls sent before the last cut say nothing new."""
+    def refused(self, sent_at: float, now: float) -> bool:
+        """A call was turned away; False where it was sent before the last cut, and says nothing new."""
         if sent_at < self._cut_at:
-            return
+            return False
         self._starting = False
         self._cut_at = now
         self._limit = max(1.0, self._limit * _LESS_FOR_REFUSAL)
         self._round.clear()
+        return True

@@ -55,13 +55,17 @@ _NEXT_STEPS = {
     "bad_payload": "Retry; if it stays, check what answers at the base URL.",
 }
 # What the SDKs let through when a body is not what they expect (they do not validate answers).
+# Before anything of the request can have reached the service.
+_NOT_CONNECTED = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 _BODY_ERRORS = (ValueError, TypeError, AttributeError, LookupError, AssertionError, RecursionError)
 
 
-def fault(kind: str, message: str, *, retryable: bool, retry_after: float | None = None) -> ModelFault:
-    """A ModelFault with the next step that belongs to its kind."""
+def fault(
+    kind: str, message: str, *, retryable: bool, retry_after: float | None = None, lost: bool = False
+) -> ModelFault:
+    """A ModelFault with the next step that belongs to its kind; `lost` as there."""
     step = _NEXT_STEPS.get(kind, "Retry later; if it stays, read the service's message.")
-    return ModelFault(kind, message, next_step=step, retryable=retryable, retry_after=retry_after)
+    return ModelFault(kind, message, next_step=step, retryable=retryable, retry_after=retry_after, lost=lost)
 
 
 def classify(error: Exception, service: str, *, secret: str = "", now: datetime | None = None) -> ModelFault:
@@ -76,14 +80,36 @@ def classify(error: Exception, service: str, *, secret: str = "", now: datetime 
         return _of_status(error, service, names, secret, now or datetime.now(UTC))
     detail = redact(f"{type(error).__name__}: {error}", secret)
     if names & {"APITimeoutError", "TimeoutException", "TimeoutError"}:
-        return fault("timeout", f"{service} did not answer in time.", retryable=True)
+        return fault("timeout", f"{service} did not answer in time.", retryable=True, lost=_reached(error))
     if names & {"APIConnectionError", "TransportError", "ConnectionError"}:
-        return fault("connection", f"{service} can't be reached ({detail}).", retryable=True)
+        lost = _reached(error)
+        said = "broke off the connection" if lost else "can't be reached"
+        return fault("connection", f"{service} {said} ({detail}).", retryable=True, lost=lost)
     if isinstance(error, ValidationError):
         return schema_fault(error, service)
     if "APIResponseValidationError" in names or isinstance(error, _BODY_ERRORS):
         return fault("bad_payload", f"{service} sent what is not an answer ({detail}).", retryable=True)
     return fault("unknown", f"The call to {service} failed ({detail}).", retryable=False)
+
+
+def _reached(error: BaseException | None) -> bool:
+    """Whether the request may have come to the service before the connection ended."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError) or _NOT_CONNECTED & {one.__name__ for one in type(error).__mro__}:
+            return False
+        error = error.__cause__ or error.__context__
+    return True
+
+
+def unreadable(error: Exception, service: str, body: str) -> ModelFault:
+    """The fault of a 200 whose body is not the answer it should be; lost where it may have been one, and is paid for.
+
+    A page of HTML, or a stream's error, is none: nothing was worked.
+    """
+    found = classify(error, service)
+    if not isinstance(error, ModelFault):
+        found.lost = body.lstrip().startswith("{")
+    return found
 
 
 def _of_status(error: Any, service: str, names: set[str], secret: str, now: datetime) -> ModelFault:

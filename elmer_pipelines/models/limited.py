@@ -5,6 +5,7 @@ What is allowed, and how processes share it, is in `allowances.py`; what is done
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _LEASE_S = 1.0  # seconds' worth of the allowance taken at once
 _LEAST_LEASE_S = 0.25  # and, where that is not there, the least worth coming back for
 _LONGEST_BLOCK_S = 60.0  # whatever a header says
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0  # after refusals that do not say for how long
 _NEWS = 0.05  # a limit that changed by more than this share is told to the other processes at once
 _OUT_OF_ORDER_S = 0.1  # calls sent closer together may reach the service in any order
 _REFUSALS = {"rate_limit", "overloaded"}
@@ -63,10 +65,15 @@ class Limiter:
     """
 
     def __init__(
-        self, allowance: Allowance | None = None, *, most: int = 128, clock: Callable[[], float] = time.monotonic
+        self,
+        allowance: Allowance | None = None,
+        *,
+        most: int = 128,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._allowance = allowance or MemoryAllowance(clock)
-        self._clock = clock
+        self._clock, self._chance = clock, chance
         self._lock = threading.Lock()
         self._queue: deque[threading.Condition] = deque()
         self._running = 0
@@ -77,6 +84,7 @@ class Limiter:
         self._recent: deque[tuple[float, dict[str, float]]] = deque()
         self._fastest = float("inf")
         self._asked = False
+        self._refusals = 0  # without an answer between them
         self._next_lease = self._blocked_until = 0.0
 
     @property
@@ -107,6 +115,7 @@ class Limiter:
             levels, used = read(came)
             with self._lock:
                 self._pace.answered(took, more=bool(self._queue))
+                self._refusals = 0
                 self._give_back(sent, used)
                 self._fastest = min(self._fastest, took)
                 self._learn(sent, levels)
@@ -226,16 +235,27 @@ class Limiter:
                 one.told = (level.left, self._clock() - self._fastest, sent.spent.get(kind, 0.0))
 
     def _refused(self, sent: _Sent, fault: ModelFault) -> None:
-        self._give_back(sent, {"output_tokens": 0.0})  # nothing was said, so nothing was counted
-        if fault.kind in _REFUSALS:
-            self._pace.refused(sent.at, self._clock())
-            if fault.retry_after:
-                seconds = min(fault.retry_after, _LONGEST_BLOCK_S)
-                self._blocked_until = max(self._blocked_until, self._clock() + seconds)
-                for kind in self._kinds.values():
-                    kind.share = min(0.0, kind.share)
-                    kind.told = None  # what was left is no more
-                self._allowance.block(seconds)
+        # nothing was said, so nothing was counted
+        self._give_back(sent, {"output_tokens": 0.0, "tokens": sent.need.get("input_tokens", 0.0)})
+        if fault.kind not in _REFUSALS:
+            return
+        now = self._clock()
+        news = self._pace.refused(sent.at, now)
+        if fault.retry_after:
+            seconds = min(fault.retry_after, _LONGEST_BLOCK_S)
+            self._blocked_until = max(self._blocked_until, now + seconds)
+            for kind in self._kinds.values():
+                kind.share = min(0.0, kind.share)
+                kind.told = None  # what was left is no more
+            self._allowance.block(seconds)
+        elif news:
+            self._blocked_until = max(self._blocked_until, now + self._pause())
+            self._refusals += 1
+
+    def _pause(self) -> float:
+        """Seconds nobody sends after a refusal that does not say: longer each time, and not the same for everybody."""
+        longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**self._refusals)
+        return longest * (0.5 + self._chance() / 2)
 
 
 class Limited(TextLayer):
@@ -252,6 +272,7 @@ class Limited(TextLayer):
             "requests": 1.0,
             "input_tokens": float(usage.input_tokens + usage.cache_write_tokens),
             "output_tokens": float(usage.output_tokens),
+            "tokens": float(usage.input_tokens + usage.cache_write_tokens + usage.output_tokens),
         }
         raw, took = self._limiter.call(need, lambda: self._inner.raw(prompt, schema), _read_text)
         return replace(raw, extra={**raw.extra, "latency_s": took})
@@ -274,6 +295,7 @@ def _read_text(raw: RawAnswer) -> tuple[Mapping[str, Level], Mapping[str, float]
     used = {
         "input_tokens": float(raw.usage.input_tokens + raw.usage.cache_write_tokens),
         "output_tokens": float(raw.usage.output_tokens),
+        "tokens": float(raw.usage.input_tokens + raw.usage.cache_write_tokens + raw.usage.output_tokens),
     }
     return limits_in(raw.extra.get("limits", {})), used
 

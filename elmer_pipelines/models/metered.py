@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.errors import UNSENT, ModelFault
+from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.ids import fingerprint, text_hash
+from elmer_pipelines.models.budgeted import worst_usage
 from elmer_pipelines.models.layers import PackLayer, TextLayer
 from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.protocols import Usage
@@ -48,12 +49,23 @@ class _Meter:
         cost = self._price(what.service_model, what.provider, usage)
         self._note(what, outcome, usage, cost, took, request_id)
 
-    def failed(self, what: _What, fault: ModelFault, took: float) -> None:
-        if fault.kind not in UNSENT:
-            self._note(what, fault.kind, Usage(), 0.0, took, None)
+    def failed(self, what: _What, fault: ModelFault, most: Usage, took: float) -> None:
+        """A refusal costs nothing; an answer that was lost counts as the most it may have come to (I7)."""
+        if fault.unsent:
+            return
+        cost = self._price(what.service_model, what.provider, most) if fault.lost else 0.0
+        self._note(what, fault.kind, most if fault.lost else Usage(), cost, took, None, estimated=fault.lost)
 
     def _note(
-        self, what: _What, outcome: str, usage: Usage, cost: float | None, took: float, request_id: str | None
+        self,
+        what: _What,
+        outcome: str,
+        usage: Usage,
+        cost: float | None,
+        took: float,
+        request_id: str | None,
+        *,
+        estimated: bool = False,
     ) -> None:
         self._journal.ledger(
             CallRecord(
@@ -71,6 +83,7 @@ class _Meter:
                 outcome=outcome,
                 request_id=request_id,
                 inputs=what.inputs,
+                estimated=estimated,
             )
         )
 
@@ -98,7 +111,7 @@ class Metered(TextLayer):
         try:
             raw = self._inner.raw(prompt, schema)
         except ModelFault as fault:
-            self._meter.failed(what, fault, self._meter.clock() - began)
+            self._meter.failed(what, fault, worst_usage(prompt, schema), self._meter.clock() - began)
             raise
         took = float(raw.extra.get("latency_s", self._meter.clock() - began))
         self._meter.answered(what, self._outcome(raw, schema), raw.usage, took, raw.request_id)
@@ -136,7 +149,7 @@ class MeteredPacks(PackLayer):
         try:
             pack = self._inner.send(request)
         except ModelFault as fault:
-            self._meter.failed(what, fault, self._meter.clock() - began)
+            self._meter.failed(what, fault, Usage(input_tokens=request.tokens), self._meter.clock() - began)
             raise
         self._meter.answered(what, "ok", pack.usage, self._meter.clock() - began, pack.request_id)
         return pack

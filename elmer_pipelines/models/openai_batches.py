@@ -9,14 +9,14 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models import faults
-from elmer_pipelines.models.batches import BatchLimits, BatchRequest, BatchSeen, ItemResult
+from elmer_pipelines.models.batches import AnyAnswer, BatchLimits, BatchRequest, BatchSeen, ItemResult
 from elmer_pipelines.models.openai_text import OpenAIText, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from elmer_pipelines.errors import ModelFault
     from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
     from elmer_pipelines.models.protocols import RawAnswer
 
@@ -100,10 +100,16 @@ class OpenAIBatches:
 
     def answer(self, body: str, model: str, service_id: str) -> RawAnswer:
         """The body of a result as a single request would have brought it. Raises ModelFault."""
+        return received(body, model, service_id, {"batch": service_id})
+
+    def verdict(self, raw: RawAnswer) -> str:
+        """`ok`, or what is wrong with an answer whatever was asked: the kind of its fault."""
         try:
-            return received(body, model, service_id, {"batch": service_id})
-        except Exception as error:  # noqa: BLE001 - as above
-            raise self._fault(error) from None
+            if isinstance(self._adapter, OpenAIText):
+                self._adapter.parse(raw, AnyAnswer)
+        except ModelFault as fault:
+            return fault.kind
+        return "ok"
 
     def _fault(self, error: Exception) -> ModelFault:
         return faults.classify(error, _SERVICE, secret=self._key)

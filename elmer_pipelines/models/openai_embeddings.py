@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.errors import SettingsError
-from elmer_pipelines.models.faults import classify, fault
+from elmer_pipelines.models.faults import classify, fault, unreadable
 from elmer_pipelines.models.protocols import SimilarityScale, Usage
 from elmer_pipelines.models.retrying import Retrying
 
@@ -185,13 +185,14 @@ class OpenAIEmbeddings:
         """The vectors of one request, in one attempt. Raises ModelFault."""
         try:
             response = self.connected().embeddings.with_raw_response.create(**self.request(list(request.texts)))
-            vectors, usage = read_vectors(response.text, len(request.texts), self._dimensions)
-            limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
-            request_id = response.headers.get("x-request-id")
-            return EmbeddedPack(request.span, vectors, usage, request_id, request.cut, limits)
+            body = response.text
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise classify(error, _SERVICE, secret=self._key) from None
+        vectors, usage = read_vectors(body, len(request.texts), self._dimensions)
+        limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
+        request_id = response.headers.get("x-request-id")
+        return EmbeddedPack(request.span, vectors, usage, request_id, request.cut, limits)
 
     def connected(self) -> openai.OpenAI:
         """The client, made at the first use."""
@@ -211,7 +212,14 @@ class OpenAIEmbeddings:
 
 
 def read_vectors(body: str, count: int, dimensions: int) -> tuple[NDArray[np.float32], Usage]:
-    """Vectors in the order of the inputs, each of length 1. Raises ValueError and its kin on anything else."""
+    """Vectors in the order of the inputs, each of length 1. Raises ModelFault; `lost` where they may have been some."""
+    try:
+        return _read(body, count, dimensions)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise unreadable(error, _SERVICE, body) from None
+
+
+def _read(body: str, count: int, dimensions: int) -> tuple[NDArray[np.float32], Usage]:
     import numpy as np
 
     answer = json.loads(body)

@@ -1,6 +1,6 @@
 """Text models over OpenAI's chat protocol: OpenAI, and any server that speaks it (Ollama, vLLM, gateways).
 
-No prompt and no cache here: see `chains.py`. Answers are never streamed.
+No prompt and no cache here: see `chains.py`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import SettingsError
-from elmer_pipelines.models import faults
+from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.models import faults, streams
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
 from elmer_pipelines.models.retrying import Retrying
 from elmer_pipelines.models.text_client import TextClient
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     import httpx2
@@ -40,6 +41,7 @@ class Dialect:
     limit: str = "max_completion_tokens"
     effort: bool = True
     schema: bool = True
+    stream: bool = True
 
     def without(self, refusal: str) -> Dialect | None:
         """The dialect that leaves out what a refusal names; None where it is about something else."""
@@ -49,6 +51,8 @@ class Dialect:
             return replace(self, effort=False)
         if self.schema and ("response_format" in refusal or "json_schema" in refusal):
             return replace(self, schema=False)
+        if self.stream and "stream" in refusal:
+            return replace(self, stream=False)
         return None
 
 
@@ -89,28 +93,37 @@ class OpenAIText(TextClient):
 
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
-        return self._send(prompt, schema.__name__, strict_schema(schema))
-
-    def request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
-        """What is sent for the prompt, in the dialect learned so far."""
-        return self._request(prompt, schema.__name__, strict_schema(schema), self._dialect)
-
-    def _send(self, prompt: Prompt, name: str, shape: dict[str, Any]) -> RawAnswer:
+        name, shape = schema.__name__, strict_schema(schema)
         while True:
             dialect = self._dialect
+            streamed = dialect.stream and prompt.max_tokens > streams.STREAMED_ABOVE
             try:
-                response = self.connected().chat.completions.with_raw_response.create(
-                    **self._request(prompt, name, shape, dialect)
-                )
-                limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
-                request_id = response.headers.get("x-request-id")
-                return received(response.text, self._model, request_id, {"limits": limits})
+                body, headers = self._sent(self._request(prompt, name, shape, dialect), streamed)
             except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
                 fault = faults.classify(error, self._service, secret=self._key)
                 plainer = dialect.without(_named(error)) if fault.kind in ("http_400", "http_422") else None
                 if plainer is None:  # `from None`: a traceback of the cause could show the key the service echoed
                     raise fault from None
                 self._dialect = plainer
+                continue
+            limits = {name: value for name, value in headers.items() if "ratelimit" in name}
+            return received(body, self._model, headers.get("x-request-id"), {"limits": limits}, self._service)
+
+    def request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
+        """What is sent for the prompt in one piece, in the dialect learned so far."""
+        return self._request(prompt, schema.__name__, strict_schema(schema), self._dialect)
+
+    def _sent(self, request: dict[str, Any], streamed: bool) -> tuple[str, Mapping[str, str]]:
+        """The body and the headers of the answer; a stream put together."""
+        completions = self.connected().chat.completions
+        if not streamed:
+            whole = completions.with_raw_response.create(**request)
+            return whole.text, whole.headers
+        request |= {"stream": True, "stream_options": {"include_usage": True}}
+        with completions.with_streaming_response.create(**request) as coming:
+            if streams.is_stream(coming.headers.get("content-type")):
+                return streams.completion(coming.iter_lines(), self._service), coming.headers
+            return coming.text(), coming.headers
 
     def _request(self, prompt: Prompt, name: str, shape: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
         instructions = prompt.instructions
@@ -197,9 +210,14 @@ def _loosen(shape: dict[str, Any]) -> None:
             _loosen(one)
 
 
-def received(body: str, model: str, request_id: str | None, extra: dict[str, Any]) -> RawAnswer:
-    """A completion as it came, with its usage read. Raises ModelFault, or ValueError and its kin on what is none."""
-    return RawAnswer(body, _usage(_choice(body)[0]), model, request_id, extra)
+def received(
+    body: str, model: str, request_id: str | None, extra: dict[str, Any], service: str = "OpenAI"
+) -> RawAnswer:
+    """A completion as it came, with its usage read. Raises ModelFault; `lost` where it may have been an answer."""
+    try:
+        return RawAnswer(body, _usage(_choice(body)[0]), model, request_id, extra)
+    except (ValueError, RecursionError, ModelFault) as error:
+        raise faults.unreadable(error, service, body) from None
 
 
 def _named(error: Exception) -> str:
@@ -228,7 +246,8 @@ def _usage(counted: dict[str, Any]) -> Usage:
     details = counted.get("prompt_tokens_details") or {}
     prompt, answer = _count(counted, "prompt_tokens"), _count(counted, "completion_tokens")
     cached, written = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
-    return Usage(max(0, prompt - cached - written), answer, cached, written)
+    thought = _count(counted.get("completion_tokens_details") or {}, "reasoning_tokens")
+    return Usage(max(0, prompt - cached - written), answer, cached, written, thought)
 
 
 def _count(counted: dict[str, Any], name: str) -> int:

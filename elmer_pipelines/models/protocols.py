@@ -67,6 +67,13 @@ class TextModel(Protocol):
         ...
 
 
+def reject(model: TextModel, prompt: Prompt, schema: type[BaseModel]) -> None:
+    """The answer fitted its schema and was of no use all the same: a model that keeps answers forgets it."""
+    told = getattr(model, "reject", None)
+    if told is not None:
+        told(prompt, schema)
+
+
 @dataclass(frozen=True)
 class SimilarityScale:
     """Where a model's cosine similarities mean something: each model has its own scale.

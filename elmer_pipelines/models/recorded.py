@@ -1,7 +1,7 @@
 """What the wrappers around a service's model agree on: raw adapters, who calls, a line of the ledger, the journal.
 
-The wrappers are `cached`, `retried`, `metered`, `budgeted` and `limited`, put together in `chains.py`. Where the
-journal lies is `store`'s matter; here are its Protocol and one in memory.
+The wrappers are `cached`, `retried`, `metered`, `budgeted`, `limited` and `breaker`, put together in `chains.py`. Where
+the journal lies is `store`'s matter; here are its Protocol and one in memory.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class CallRecord:
 
     `outcome` is `ok`, `cached` (nothing was sent, nothing is owed) or the kind of the fault. `cost_usd` is None where
     the price is not known. `latency_s` is the service's, where it answered. `inputs` is the number of texts sent.
+    `estimated`: the answer was lost, and usage and cost are the most it may have come to.
     """
 
     provider: str
@@ -52,6 +53,7 @@ class CallRecord:
     outcome: str
     request_id: str | None = None
     inputs: int = 1
+    estimated: bool = False
 
 
 class Journal(Protocol):
@@ -61,6 +63,10 @@ class Journal(Protocol):
 
     def store(self, fingerprint: str, answer: RawAnswer) -> None:
         """Keep the answer, replacing an older one; it is committed when this returns."""
+        ...
+
+    def forget(self, fingerprint: str) -> None:
+        """Drop the answer, which was of no use."""
         ...
 
     def ledger(self, record: CallRecord) -> None: ...
@@ -132,6 +138,9 @@ class MemoryJournal:
 
     def store(self, fingerprint: str, answer: RawAnswer) -> None:
         self.answers[fingerprint] = answer
+
+    def forget(self, fingerprint: str) -> None:
+        self.answers.pop(fingerprint, None)
 
     def ledger(self, record: CallRecord) -> None:
         self.calls.append(record)

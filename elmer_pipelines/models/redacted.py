@@ -10,11 +10,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from elmer_pipelines.models.protocols import reject
 from elmer_pipelines.models.redaction import Placeholders, Redaction
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pydantic import BaseModel
 
     from elmer_pipelines.models.protocols import Answer, EmbeddingModel, Prompt, SimilarityScale, TextModel
 
@@ -39,7 +41,14 @@ class RedactedText:
 
     def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
         """One validated answer. Raises ModelFault."""
-        return self._model.answer(replace(prompt, material=redacted_material(prompt.material, self.redaction)), schema)
+        return self._model.answer(self._clean(prompt), schema)
+
+    def reject(self, prompt: Prompt, schema: type[BaseModel]) -> None:
+        """The answer was of no use."""
+        reject(self._model, self._clean(prompt), schema)
+
+    def _clean(self, prompt: Prompt) -> Prompt:
+        return replace(prompt, material=redacted_material(prompt.material, self.redaction))
 
 
 class RedactedEmbeddings:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.prompts import envelope, load_prompt
-from elmer_pipelines.models.protocols import Prompt
+from elmer_pipelines.models.protocols import Prompt, reject
 from elmer_pipelines.models.provenance import drawn_from
 from elmer_pipelines.models.redacted import redaction_of
 from elmer_pipelines.signals import shared_words
@@ -240,7 +240,8 @@ def _question(judge: Judge, candidate: Candidate) -> Prompt:
 
 def _verified(judge: Judge, model: TextModel, candidate: Candidate) -> Classification:
     with drawn_from([candidate.signal_id]):
-        answer = model.answer(_question(judge, candidate), Verification)
+        question = _question(judge, candidate)
+        answer = model.answer(question, Verification)
     between = _between(judge, candidate)
     similarity = dict(between)
     if answer.project_id is None:
@@ -248,6 +249,7 @@ def _verified(judge: Judge, model: TextModel, candidate: Candidate) -> Classific
             candidate.signal_id, "new_initiative", answer.reason, model.model, None, between[0][1], "verified"
         )
     if answer.project_id not in similarity:
+        reject(model, question, Verification)
         raise ModelFault(
             "schema",
             f"{model.model} put signal {candidate.signal_id} into a project that was not among those it was shown.",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 _READ_AT_ONCE = 10_000
+WORKERS = 2  # requests at once: each holds thousands of texts
 CHUNK = 2_048  # texts claimed at once: one full request to OpenAI
 MOST_FAULTS = 20  # in a row: halving a full request down to one bad text meets 12, and its neighbours may be as bad
 _HALVED = {"too_large", "http_400", "bad_payload"}
@@ -78,7 +79,7 @@ def embed_records(
     texts_of: Callable[[Connection, Sequence[str]], Mapping[str, str]],
     embedder: EmbeddingModel,
     *,
-    workers: int = 2,
+    workers: int = WORKERS,
     run_id: str | None = None,
 ) -> StepResult:
     """Give every record's text a vector of this model; records with the same text share one.

@@ -142,12 +142,13 @@ def tell(connection: Connection, workspace_id: str, fingerprint: str) -> None:
 
 
 def forgive(connection: Connection, workspace_id: str, step: str | None = None) -> None:
-    """Forget how requests of the step (or of all) ended, as a person wants them tried again."""
+    """Forget how requests of the step (or of all) ended, as a person wants them tried again: what is answered from now
+    on was asked anew."""
     connection.execute(
         text(
             "UPDATE elmer.model_batch_items i SET told = true FROM elmer.model_batches b "
             "WHERE i.workspace_id = :w AND b.workspace_id = :w AND b.id = i.batch_id AND NOT i.told "
-            "AND i.state IN ('failed', 'expired') AND (CAST(:s AS text) IS NULL OR b.step = :s)"
+            "AND i.state IN ('answered', 'failed', 'expired') AND (CAST(:s AS text) IS NULL OR b.step = :s)"
         ),
         {"w": workspace_id, "s": step},
     )
@@ -251,16 +252,16 @@ def submitted(connection: Connection, workspace_id: str, batch_id: str, service_
 
 
 def refused(
-    connection: Connection, workspace_id: str, batch_id: str, kind: str, message: str, *, retryable: bool = False
+    connection: Connection, workspace_id: str, batch_id: str, kind: str, message: str, *, told: bool = False
 ) -> None:
-    """The service did not take the batch: nothing of it is owed, every request has failed."""
+    """The service did not take the batch: nothing is owed; every request failed, or, where that is told, never was."""
     _end(connection, workspace_id, batch_id, "failed", message)
     connection.execute(
         text(
-            "UPDATE elmer.model_batch_items SET state = 'failed', error_kind = :k, message = :m, retryable = :r "
-            "WHERE workspace_id = :w AND batch_id = :b AND state = 'waiting'"
+            "UPDATE elmer.model_batch_items SET state = 'failed', error_kind = :k, message = :m, retryable = false, "
+            "told = :t WHERE workspace_id = :w AND batch_id = :b AND state = 'waiting'"
         ),
-        {"w": workspace_id, "b": batch_id, "k": kind, "m": message, "r": retryable},
+        {"w": workspace_id, "b": batch_id, "k": kind, "m": message, "t": told},
     )
     _empty(connection, workspace_id, batch_id)
 

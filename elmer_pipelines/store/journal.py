@@ -12,30 +12,41 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
 
-def answer(connection: Connection, workspace_id: str, fingerprint: str) -> dict[str, Any] | None:
-    """The stored answer under this fingerprint, as it was given to `keep`."""
-    found = connection.execute(
-        text("SELECT answer FROM elmer.model_answers WHERE workspace_id = :w AND fingerprint = :f"),
-        {"w": workspace_id, "f": fingerprint},
-    ).scalar()
-    return dict(found) if found is not None else None
+def answers(connection: Connection, workspace_id: str, fingerprints: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The stored answers by fingerprint, as they were given to `keep`; those that are not there lack."""
+    rows = connection.execute(
+        text(
+            "SELECT fingerprint, answer FROM elmer.model_answers WHERE workspace_id = :w AND fingerprint = ANY(:f)"
+        ).bindparams(bindparam("f", type_=ARRAY(Text))),
+        {"w": workspace_id, "f": list(fingerprints)},
+    )
+    return {row.fingerprint: dict(row.answer) for row in rows}
 
 
-def keep(connection: Connection, workspace_id: str, fingerprint: str, value: dict[str, Any]) -> None:
-    """Store an answer, replacing an older one (which was no usable answer, or it would not have been asked again)."""
+def keep(connection: Connection, workspace_id: str, answers: Mapping[str, dict[str, Any]]) -> None:
+    """Store answers by fingerprint, replacing older ones (which were of no use, or they would not be asked again)."""
     connection.execute(
         text(
             "INSERT INTO elmer.model_answers (workspace_id, fingerprint, answer) "
             "VALUES (:w, :f, CAST(:a AS jsonb)) "
             "ON CONFLICT (workspace_id, fingerprint) DO UPDATE SET answer = excluded.answer, created_at = now()"
         ),
-        {"w": workspace_id, "f": fingerprint, "a": json.dumps(value)},
+        # in one order, whoever writes: two that write the same would else wait for each other
+        [{"w": workspace_id, "f": one, "a": json.dumps(value)} for one, value in sorted(answers.items())],
+    )
+
+
+def forget(connection: Connection, workspace_id: str, fingerprint: str) -> None:
+    """Drop a stored answer; what it cost stays in the ledger."""
+    connection.execute(
+        text("DELETE FROM elmer.model_answers WHERE workspace_id = :w AND fingerprint = :f"),
+        {"w": workspace_id, "f": fingerprint},
     )
 
 
@@ -58,27 +69,30 @@ def note_calls(connection: Connection, workspace_id: str, calls: Sequence[dict[s
     connection.execute(
         text(
             "INSERT INTO elmer.model_calls (workspace_id, run_id, step, provider, model, prompt, fingerprint, inputs, "
-            "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd, latency_s, outcome, "
-            "request_id) VALUES (:w, :run_id, :step, :provider, :model, :prompt, :fingerprint, :inputs, "
-            ":input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens, :cost_usd, :latency_s, :outcome, "
-            ":request_id)"
+            "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, thinking_tokens, cost_usd, latency_s, "
+            "outcome, request_id, estimated) VALUES (:w, :run_id, :step, :provider, :model, :prompt, :fingerprint, "
+            ":inputs, :input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens, :thinking_tokens, "
+            ":cost_usd, :latency_s, :outcome, :request_id, :estimated)"
         ),
         [{**call, "w": workspace_id} for call in calls],
     )
 
 
 def totals(connection: Connection, workspace_id: str, since: datetime | None = None) -> list[dict[str, Any]]:
-    """Per model: calls sent (cache hits apart), inputs, tokens, cost in USD (None: unknown), cached, failed."""
+    """Per model: calls sent (cache hits apart), inputs, tokens, cost in USD (None: unknown), cached, failed.
+
+    `thinking_tokens` are part of the output, `lost_usd` of the cost: the most that answers which were lost came to.
+    """
     rows = connection.execute(
         text(
             "SELECT provider, model, count(*) FILTER (WHERE outcome <> 'cached') AS calls, "
             "count(*) FILTER (WHERE outcome = 'cached') AS cached, "
             "count(*) FILTER (WHERE outcome NOT IN ('ok', 'cached')) AS failed, sum(inputs) AS inputs, "
             "sum(input_tokens + cache_read_tokens + cache_write_tokens) AS input_tokens, "
-            "sum(output_tokens) AS output_tokens, "
+            "sum(output_tokens) AS output_tokens, sum(thinking_tokens) AS thinking_tokens, "
             "CASE WHEN bool_or(cost_usd IS NULL) THEN NULL ELSE coalesce(sum(cost_usd), 0) END "
-            "AS cost_usd FROM elmer.model_calls "
-            "WHERE workspace_id = :w AND (CAST(:since AS timestamptz) IS NULL OR at >= :since) "
+            "AS cost_usd, coalesce(sum(cost_usd) FILTER (WHERE estimated), 0)::float AS lost_usd "
+            "FROM elmer.model_calls WHERE workspace_id = :w AND (CAST(:since AS timestamptz) IS NULL OR at >= :since) "
             "GROUP BY provider, model ORDER BY provider, model"
         ),
         {"w": workspace_id, "since": since},
@@ -137,7 +151,7 @@ _GROUPS = {
 
 
 def costs(connection: Connection, workspace_id: str, by: str, since: datetime | None = None) -> list[dict[str, Any]]:
-    """Calls sent, cache hits, failures, inputs, tokens, cost (None: a price is unknown).
+    """Calls sent, cache hits, failures, inputs, tokens, cost (None: a price is unknown); else as `totals`.
 
     `by` is `day` (UTC), `asset`, `workspace`, `run` or `prompt`.
     """
@@ -149,7 +163,9 @@ def costs(connection: Connection, workspace_id: str, by: str, since: datetime | 
             "sum(inputs) FILTER (WHERE outcome <> 'cached') AS inputs, "
             "sum(input_tokens) AS input_tokens, sum(cache_read_tokens) AS cache_read_tokens, "
             "sum(cache_write_tokens) AS cache_write_tokens, sum(output_tokens) AS output_tokens, "
-            "CASE WHEN bool_or(cost_usd IS NULL) THEN NULL ELSE coalesce(sum(cost_usd), 0) END AS cost_usd "
+            "sum(thinking_tokens) AS thinking_tokens, "
+            "CASE WHEN bool_or(cost_usd IS NULL) THEN NULL ELSE coalesce(sum(cost_usd), 0) END AS cost_usd, "
+            "coalesce(sum(cost_usd) FILTER (WHERE estimated), 0)::float AS lost_usd "
             "FROM elmer.model_calls WHERE workspace_id = :w "
             "AND (CAST(:since AS timestamptz) IS NULL OR at >= :since) GROUP BY 1 ORDER BY 1"
         ),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, Text, bindparam, text
 
+from elmer_pipelines.errors import OF_THE_ACCOUNT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.errors import RecordError
 
 _TEXTS = ARRAY(Text)
-MENDABLE = ("auth", "permission", "quota", "not_found")  # kinds of failure that each run tries again
+MENDABLE = tuple(sorted(OF_THE_ACCOUNT))  # kinds of failure that each run tries again
 OUTAGE = timedelta(hours=6)  # after so long, what failed and may succeed is tried again however often it was
 
 
@@ -66,6 +68,7 @@ def synchronise(
             ON CONFLICT (workspace_id, step, record_id) DO UPDATE
             SET fingerprint = excluded.fingerprint, state = 'pending', updated_at = now(),
                 attempts = CASE WHEN o.fingerprint = excluded.fingerprint THEN o.attempts ELSE 0 END,
+                ask_anew = o.ask_anew AND o.fingerprint = excluded.fingerprint,
                 claimed_by = NULL, claimed_until = NULL,
                 error_kind = NULL, message = NULL, next_step = NULL, retryable = false
             WHERE o.fingerprint <> excluded.fingerprint
@@ -130,6 +133,18 @@ def count_pending(connection: Connection, workspace_id: str, step: str) -> int:
             {"w": workspace_id, "s": step},
         ).scalar_one()
     )
+
+
+def to_ask_anew(connection: Connection, workspace_id: str, step: str) -> set[str]:
+    """The pending records that a person wants tried again: a stored answer that is a fault is not used for them."""
+    rows = connection.execute(
+        text(
+            "SELECT record_id FROM elmer.outcomes "
+            "WHERE workspace_id = :w AND step = :s AND state = 'pending' AND ask_anew"
+        ),
+        {"w": workspace_id, "s": step},
+    )
+    return set(rows.scalars())
 
 
 def claim(
@@ -252,7 +267,7 @@ def finish(
     """The record is done for its present fingerprint; what determined it is kept until it is done again."""
     connection.execute(
         text(
-            "UPDATE elmer.outcomes SET state = 'done', attempts = attempts + 1, claimed_by = NULL, "
+            "UPDATE elmer.outcomes SET state = 'done', attempts = attempts + 1, claimed_by = NULL, ask_anew = false, "
             "claimed_until = NULL, error_kind = NULL, message = NULL, next_step = NULL, retryable = false, "
             "run_id = :run, determined_by = CAST(:by AS jsonb), updated_at = now() "
             "WHERE workspace_id = :w AND step = :s AND record_id = :r"
@@ -267,7 +282,7 @@ def fail(
     """The record failed: its error, one attempt more."""
     connection.execute(
         text(
-            "UPDATE elmer.outcomes SET state = 'failed', attempts = attempts + 1, claimed_by = NULL, "
+            "UPDATE elmer.outcomes SET state = 'failed', attempts = attempts + 1, claimed_by = NULL, ask_anew = false, "
             "claimed_until = NULL, error_kind = :kind, message = :message, next_step = :next, retryable = :retryable, "
             "run_id = :run, updated_at = now() WHERE workspace_id = :w AND step = :s AND record_id = :r"
         ),
@@ -279,10 +294,10 @@ def fail(
 
 
 def retry(connection: Connection, workspace_id: str, step: str | None = None) -> int:
-    """Make every failed record of the step (or of all steps) pending again; returns how many."""
+    """Make every failed record of the step (or of all steps) pending again, to be asked anew; returns how many."""
     done = connection.execute(
         text(
-            "UPDATE elmer.outcomes SET state = 'pending', attempts = 0, updated_at = now() "
+            "UPDATE elmer.outcomes SET state = 'pending', attempts = 0, ask_anew = true, updated_at = now() "
             "WHERE workspace_id = :w AND state = 'failed' AND (CAST(:s AS text) IS NULL OR step = :s)"
         ),
         {"w": workspace_id, "s": step},

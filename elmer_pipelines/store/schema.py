@@ -395,6 +395,8 @@ outcomes = Table(
     Column("message", Text),
     Column("next_step", Text),
     Column("retryable", Boolean, nullable=False, server_default="false"),
+    # A person wants it tried again: a stored answer that is a fault is then asked for anew.
+    Column("ask_anew", Boolean, nullable=False, server_default="false"),
     Column("run_id", Text),
     # What determined the result when it was last done (`Determinants.as_json`); NULL: never done.
     Column("determined_by", JSONB),
@@ -444,7 +446,11 @@ model_calls = Table(
     Column("output_tokens", Integer, nullable=False, server_default="0"),
     Column("cache_read_tokens", Integer, nullable=False, server_default="0"),
     Column("cache_write_tokens", Integer, nullable=False, server_default="0"),
+    # Part of the output, and billed as such.
+    Column("thinking_tokens", Integer, nullable=False, server_default="0"),
     Column("cost_usd", Numeric(16, 10)),
+    # The answer was lost: tokens and cost are the most it may have come to.
+    Column("estimated", Boolean, nullable=False, server_default="false"),
     Column("latency_s", Float),
     Column("outcome", Text, nullable=False),
     Column("request_id", Text),

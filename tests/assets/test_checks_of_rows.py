@@ -78,6 +78,19 @@ def test_missing_and_stretched_vectors_are_found(database: Database, workspace: 
     assert not found.passed and found.serious and found.figures["bad_length"] >= 1
 
 
+def test_signals_that_wait_for_a_batch_are_excused(database: Database, workspace: str, filled: str) -> None:
+    _run(database, "DELETE FROM elmer.embeddings WHERE model = :m", m=filled)
+    waiting = "state = 'pending', error_kind = 'waiting'"
+    _run(database, f"UPDATE elmer.outcomes SET {waiting} WHERE step = 'signal_embeddings'")
+    with database.begin() as connection:
+        found = checks.signals_have_vectors(connection, workspace, filled)
+    assert found.passed and found.figures["waiting"] == found.figures["signals"]
+    assert "wait for a message batch" in found.summary
+    _run(database, "UPDATE elmer.outcomes SET error_kind = NULL WHERE step = 'signal_embeddings'")
+    with database.begin() as connection:
+        assert not checks.signals_have_vectors(connection, workspace, filled).passed
+
+
 def test_documents_and_signals_nobody_looked_at_are_found(database: Database, workspace: str, filled: str) -> None:
     _run(database, "UPDATE elmer.outcomes SET state = 'pending' WHERE step = 'signals'")
     _run(database, "DELETE FROM elmer.cluster_members")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from batched import WORDS, Batched
+from servers.chat import THOUGHT
 
 from elmer_pipelines.batching import patience
 from elmer_pipelines.batching.patience import patiently
@@ -13,6 +14,7 @@ from elmer_pipelines.documents.model import Document
 from elmer_pipelines.planning import WAITING, plan
 from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
 from elmer_pipelines.signals.model import Quote
+from elmer_pipelines.steps import StepResult, listening
 from elmer_pipelines.workbench import Workbench
 
 
@@ -36,6 +38,8 @@ def test_one_run_submits_one_batch_and_the_next_goes_on_at_half_the_price(
     assert [(one["state"], one["answered"], one["owed_usd"]) for one in batched.batches()] == [("collected", 12, 0.0)]
     signals, cost = batched.found(), batched.spent()
     assert third.cost_usd == pytest.approx(cost)
+    told = "SELECT min(thinking_tokens), bool_or(estimated) FROM elmer.model_calls WHERE outcome = 'ok'"
+    assert batched.rows(told) == [(THOUGHT, False)]
 
     for table in ("model_answers", "signals", "model_calls", "model_batches"):
         batched.rows(f"DELETE FROM elmer.{table} WHERE workspace_id = :w")
@@ -228,7 +232,42 @@ def test_an_answer_that_is_a_no_is_told_and_not_asked_for_again(batched: Batched
     batched.server.batches.end()
     assert batched.signals().failed == 1
     assert batched.states() == {kind: 1}
+    assert batched.rows("SELECT outcome FROM elmer.model_calls WHERE cost_usd > 0") == [(kind,)]
     assert len(batched.server.batches.all) == 1
+
+
+def test_a_no_is_asked_anew_once_for_each_time_a_person_wants_it(batched: Batched) -> None:
+    batched.write(1)
+    batched.server.batches.fate = lambda *_: "refusal"
+    batched.signals()
+    bench = Workbench("acme", pipeline=batched.pipeline)
+    for retries in range(4):
+        batched.server.batches.end()
+        assert batched.signals().failed == 1
+        assert batched.states() == {"refusal": 1}
+        assert len(batched.server.batches.all) == retries + 1
+        assert batched.signals().pending == 0
+        assert bench.retry_failures() == 1
+        assert batched.signals().waiting == 1
+    batched.server.batches.fate = lambda *_: "ok"
+    batched.server.batches.end()
+    assert batched.signals().done == 1
+    assert len(batched.server.batches.all) == 5
+
+
+def test_a_no_that_came_with_a_batch_can_be_asked_anew_at_once(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batched.write(1)
+    batched.server.batches.fate = lambda *_: "refusal"
+    batched.signals()
+    batched.server.batches.end()
+    batched.signals()
+    own = batched.again(monkeypatch, ELMER_BATCH="never")
+    assert Workbench("acme", pipeline=own.pipeline).retry_failures() == 1
+    assert own.signals().done == 1
+    assert (own.server.count("messages"), len(own.server.batches.all)) == (1, 1)
+    own.pipeline.batching.close()
 
 
 def test_answers_off_their_schema_are_asked_for_three_times_in_all(batched: Batched) -> None:
@@ -242,16 +281,57 @@ def test_answers_off_their_schema_are_asked_for_three_times_in_all(batched: Batc
     assert len(batched.server.batches.all) == 3
 
 
-@pytest.mark.parametrize("fault", ["auth", "invalid"])
-def test_a_batch_the_service_refuses_is_told_in_the_same_run(batched: Batched, fault: str) -> None:
+def test_a_batch_the_service_refuses_is_told_in_the_same_run(batched: Batched) -> None:
     batched.write(3)
-    batched.server.batches.script.append(fault)
+    batched.server.batches.script.append("invalid")
     result = batched.signals()
     assert result.failed == 3
     assert "batches_not_taken" in result.counts
-    assert batched.states() == {{"auth": "auth", "invalid": "http_400"}[fault]: 3}
+    assert batched.states() == {"http_400": 3}
     assert [(one["state"], one["owed_usd"]) for one in batched.batches()] == [("failed", 0.0)]
     assert "scripted" in batched.batches()[0]["reason"]
+
+
+def test_a_dead_key_stops_the_step_with_one_reason_and_the_next_run_submits_anew(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = batched.again(monkeypatch, ELMER_BUDGET_USD="20")
+    own.write(3)
+    own.server.batches.script.extend(["auth", "auth"])
+    for run in ("run-1", "run-2"):
+        stops: list[StepResult] = []
+        with listening(lambda *_: None, stops):
+            result = own.signals(run)
+        assert stops == [result]
+        assert (result.done, result.failed, result.waiting, result.counts["left"]) == (0, 0, 0, 3)
+        assert result.counts["stopped_by"] == "auth"
+        assert str(result.counts["reason"]).count("The next run goes on by itself") == 1
+        assert "batches_not_taken" not in result.counts
+    assert own.states() == {"pending": 3}
+    assert own.rows("SELECT sum(attempts) FROM elmer.outcomes WHERE step = 'signals'")[0][0] == 0
+    assert own.rows("SELECT count(*) FROM elmer.spend_reservations")[0][0] == 0
+    assert [(one["state"], one["owed_usd"]) for one in own.batches()] == [("failed", 0.0)] * 2
+    assert len(own.server.batches.bodies) == 2  # one for each run, to see
+    assert own.signals("run-2").counts["stopped_by"] == "auth"
+    assert len(own.server.batches.bodies) == 2
+    assert own.signals("run-3").waiting == 3
+    own.server.batches.end()
+    assert own.signals("run-4").done == 3
+    own.pipeline.batching.close()
+
+
+def test_a_step_that_may_yet_ask_at_once_is_not_told_as_stopped(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too few requests for a batch, whose worst cases together pass the budget: asked one by one they don't."""
+    own = batched.again(monkeypatch, ELMER_BUDGET_USD="0.5", ELMER_BATCH="auto")
+    own.write(12)
+    monkeypatch.setattr(patience, "TEXT_CALLS", 10)
+    stops: list[StepResult] = []
+    with listening(lambda *_: None, stops):
+        result = own.signals()
+    assert (result.done, stops, own.server.batches.all) == (12, [], {})
+    own.pipeline.batching.close()
 
 
 def test_what_a_service_sees_in_batches_is_redacted(batched: Batched) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from elmer_pipelines import cli
 from elmer_pipelines.console import batches as command
+from elmer_pipelines.console import terminal
 from elmer_pipelines.workbench import Workbench
 
 
@@ -18,7 +19,7 @@ def run(batched: Batched, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     bench = Workbench("acme", pipeline=batched.pipeline)
     monkeypatch.setattr(bench, "close", lambda: None)
     monkeypatch.setattr(command, "open_workbench", lambda _: bench)
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setattr(terminal.out, "_width", 250)
     return CliRunner()
 
 

@@ -132,3 +132,18 @@ def test_a_text_that_fails_in_its_batch_fails_alone(openai: Batched) -> None:
     openai.server.batches.end()
     result = openai.pipeline.signal_embeddings("acme")
     assert (result.done, result.failed) == (pending - 1, 1)
+
+
+def test_a_dead_key_leaves_texts_pending_and_a_later_step_of_the_run_submits_nothing(openai: Batched) -> None:
+    openai.write(4)
+    openai.signals()
+    openai.server.batches.end()
+    openai.signals()
+    openai.server.batches.script.append("auth")
+    before = len(openai.server.batches.bodies)
+    for _ in range(2):
+        result = openai.pipeline.signal_embeddings("acme", run_id="run-9")
+        assert (result.done, result.failed, result.waiting) == (0, 0, 0)
+        assert (result.counts["stopped_by"], result.counts["left"]) == ("auth", result.pending)
+    assert len(openai.server.batches.bodies) == before + 1
+    assert openai.pipeline.signal_embeddings("acme", run_id="run-10").waiting == result.pending

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from elmer_pipelines.batching import collecting, patience, sending
 from elmer_pipelines.batching.collecting import Collected
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models.anthropic_batches import AnthropicBatches
-from elmer_pipelines.models.batches import BatchLimits
+from elmer_pipelines.models.batches import BatchLimits, ItemResult
 from elmer_pipelines.store import batches as store
 from elmer_pipelines.workbench import Workbench
 
@@ -30,7 +31,7 @@ def test_a_batch_whose_answer_was_lost_is_found_by_the_ids_in_its_results(batche
     batched.server.batches.script.append("lost")
     result = batched.signals()
     assert (result.waiting, batched.batches()[0]["state"]) == (4, "submitting")
-    assert "can't be reached" in str(result.counts["batches_not_taken"])
+    assert "broke off the connection" in str(result.counts["batches_not_taken"])
     assert "has not ended yet" in _collect(batched).notes[0]  # it may be ours: nobody can tell yet
     assert batched.signals().waiting == 4
     batched.server.batches.end()
@@ -168,6 +169,40 @@ def test_a_batch_the_service_has_forgotten_expires_and_is_sent_again(batched: Ba
     assert [(one["state"], one["expired"], one["owed_usd"]) for one in batched.batches()] == [("expired", 2, 0.0)]
     assert batched.signals().waiting == 2
     assert len(batched.server.batches.all) == 2
+
+
+def test_an_answer_nobody_can_read_is_paid_at_its_worst_and_asked_for_again(batched: Batched) -> None:
+    batched.write(1)
+    batched.signals()
+    worst = batched.batches()[0]["owed_usd"]
+    batched.server.batches.end()
+    (made,) = batched.server.batches.all.values()
+    made.results[0]["result"]["message"] = {"id": "msg_1", "content": "?"}
+    assert batched.signals().waiting == 1
+    (row,) = batched.rows("SELECT outcome, estimated, cost_usd FROM elmer.model_calls")
+    assert (row.outcome, row.estimated) == ("bad_payload", True)
+    assert float(row.cost_usd) == pytest.approx(worst)
+    assert worst > 0
+
+
+def test_results_that_nobody_fetched_in_time_are_booked_as_lost(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batched.write(2)
+    batched.signals()
+    batched.server.batches.end()
+    worst = batched.batches()[0]["owed_usd"]
+    batched.rows("UPDATE elmer.model_batches SET submitted_at = now() - interval '40 days' WHERE workspace_id = :w")
+
+    def gone(*_: object) -> Iterator[ItemResult]:
+        raise ModelFault("not_found", "no results", next_step="", retryable=False)
+        yield
+
+    monkeypatch.setattr(AnthropicBatches, "results", gone)
+    collected = _collect(batched)
+    assert (collected.expired, len(collected.ended)) == (2, 1)
+    assert batched.spent() == pytest.approx(worst)
+    assert [(one["state"], one["expired"], one["owed_usd"]) for one in batched.batches()] == [("expired", 2, 0.0)]
 
 
 def test_a_request_without_a_result_is_sent_again(batched: Batched) -> None:

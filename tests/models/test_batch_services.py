@@ -13,6 +13,7 @@ from servers.model_server import ModelServer
 
 from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.ids import fingerprint
+from elmer_pipelines.models import streams
 from elmer_pipelines.models.anthropic_batches import AnthropicBatches
 from elmer_pipelines.models.anthropic_text import AnthropicText
 from elmer_pipelines.models.batches import BatchRequest, BatchService, custom_id
@@ -46,6 +47,14 @@ def service(adapter: Adapter) -> AnthropicBatches | OpenAIBatches:
     if isinstance(adapter, AnthropicText):
         return AnthropicBatches(adapter, KEY)
     return OpenAIBatches(adapter, KEY, offered=True)
+
+
+@BOTH
+def test_what_would_be_streamed_is_sent_in_one_piece(adapter: Adapter) -> None:
+    long = adapter.request(replace(PROMPT, max_tokens=streams.STREAMED_ABOVE + 1), Theme)
+    short = adapter.request(PROMPT, Theme)
+    assert long.keys() == short.keys()
+    assert not {"stream", "stream_options"} & long.keys()
 
 
 def _requests(adapter: Adapter, number: int) -> list[BatchRequest]:

@@ -42,6 +42,8 @@ class MemoryPurse:
     def release(self, reservation: int) -> None:
         self.open.remove(reservation)
 
+    cancel = release
+
 
 @pytest.fixture
 def adapter(model_server: ModelServer) -> Iterator[AnthropicText]:

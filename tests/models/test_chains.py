@@ -10,11 +10,12 @@ import pytest
 from pydantic import BaseModel
 
 from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.models.anew import asking_anew
 from elmer_pipelines.models.anthropic_text import AnthropicText
 from elmer_pipelines.models.cached import Cached
 from elmer_pipelines.models.chains import embedding_chain, text_chain
 from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
-from elmer_pipelines.models.protocols import Prompt, RawAnswer
+from elmer_pipelines.models.protocols import Prompt, RawAnswer, reject
 from elmer_pipelines.models.recorded import CallContext, MemoryJournal, prompt_fingerprint
 from elmer_pipelines.models.retrying import Retrying
 
@@ -179,3 +180,31 @@ def test_the_memory_journal_returns_what_it_was_given(journal: MemoryJournal) ->
     answer = RawAnswer("{}", Usage(1, 2), "m")
     journal.store("v1:a", answer)
     assert (journal.lookup("v1:a"), journal.lookup("v1:b")) == (answer, None)
+
+
+def test_an_answer_of_no_use_is_asked_for_anew(
+    adapter: AnthropicText, journal: MemoryJournal, model_server: ModelServer
+) -> None:
+    model = text_chain(adapter, journal, CONTEXT, retrying=QUICK)
+    model.answer(PROMPT, Theme)
+    reject(model, PROMPT, Theme)
+    model.answer(PROMPT, Theme)
+    reject(adapter, PROMPT, Theme)  # keeps nothing: nothing to forget
+    assert [call.outcome for call in journal.calls] == ["ok", "ok"]
+    assert model_server.count() == 2
+
+
+@pytest.mark.parametrize("name", ["refusal", "truncated"])
+def test_a_fault_for_good_is_kept_until_a_person_wants_it_asked_anew(
+    adapter: AnthropicText, journal: MemoryJournal, model_server: ModelServer, name: str
+) -> None:
+    model = text_chain(adapter, journal, CONTEXT, retrying=QUICK)
+    model_server.script("messages", name)
+    for _ in range(2):
+        with pytest.raises(ModelFault):
+            model.answer(PROMPT, Theme)
+    assert model_server.count() == 1
+    with asking_anew():
+        assert model.answer(PROMPT, Theme).name
+        assert model.answer(PROMPT, Theme).name  # what is good is given again
+    assert model_server.count() == 2

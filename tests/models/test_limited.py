@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from pydantic import BaseModel
@@ -19,8 +21,10 @@ from elmer_pipelines.models.concurrency import Concurrency
 from elmer_pipelines.models.faults import fault
 from elmer_pipelines.models.limited import Limiter
 from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
+from elmer_pipelines.models.openai_text import OpenAIText
 from elmer_pipelines.models.protocols import Prompt
 from elmer_pipelines.models.recorded import CallContext, MemoryJournal
+from elmer_pipelines.models.retrying import Retrying
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CONTEXT = CallContext("acme", "signals")
@@ -245,3 +249,99 @@ def test_vectors_wait_for_their_turn_too(model_server: ModelServer) -> None:
     adapter.close()
     assert vectors.shape == (2, 64)
     assert limiter.per_minute() is None
+
+
+def _refuse(limiter: Limiter, kind: str = "rate_limit", retry_after: float | None = None) -> None:
+    def send() -> None:
+        raise fault(kind, "too many", retryable=True, retry_after=retry_after)
+
+    with pytest.raises(ModelFault):
+        limiter.call({"requests": 1}, send, lambda _: ({}, {}))
+
+
+@pytest.mark.parametrize("kind", ["rate_limit", "overloaded"])
+def test_refusals_that_do_not_say_for_how_long_pause_longer_each_time(kind: str) -> None:
+    allowance, clock = Telling(), Clock()
+    limiter = Limiter(allowance, clock=clock, chance=lambda: 1.0)
+    waits = []
+    for _ in range(8):
+        _refuse(limiter, kind)
+        waits.append(limiter._blocked_until - clock.now)
+        clock.now = limiter._blocked_until
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert (limiter.at_once, allowance.blocked) == (1, [])
+    limiter.call({"requests": 1}, lambda: None, lambda _: ({}, {}))
+    _refuse(limiter, kind)
+    assert limiter._blocked_until - clock.now == 0.5  # an answer came: it begins anew
+
+
+def test_calls_refused_together_pause_once() -> None:
+    limiter = Limiter(Telling(), chance=lambda: 0.0)
+    together = threading.Barrier(8, timeout=10)
+
+    def send() -> None:
+        together.wait()
+        raise fault("rate_limit", "too many", retryable=True)
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(limiter.call, {"requests": 1}, send, lambda _: ({}, {})) for _ in range(8)]:
+            assert isinstance(done.exception(timeout=10), ModelFault)
+    assert (limiter.at_once, limiter._refusals) == (4, 1)
+
+
+def test_other_faults_slow_nothing() -> None:
+    limiter = Limiter(Telling(), clock=Clock())
+    for kind in ("timeout", "connection", "http_500", "auth", "bad_payload"):
+        _refuse(limiter, kind)
+    assert (limiter.at_once, limiter._refusals) == (8, 0)
+
+
+def test_what_runs_at_once_grows_again_after_refusals() -> None:
+    clock = Clock()
+    limiter = Limiter(Telling(), clock=clock, chance=lambda: 1.0)
+    for _ in range(3):
+        _refuse(limiter)
+        clock.now = limiter._blocked_until
+    assert limiter.at_once == 1
+
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(limiter.call, {"requests": 1}, lambda: time.sleep(0.001), lambda _: ({}, {}))
+                 for _ in range(300)]  # fmt: skip
+        for done in calls:
+            done.result(timeout=20)
+    assert limiter.at_once > 2
+
+
+@pytest.mark.parametrize(
+    ("told", "least", "most"),
+    [("7", 7, 7), ("3600", 60, 60), ("in 40 s", 38, 40), ("in 7200 s", 60, 60), ("in -60 s", None, None)],
+)
+def test_a_service_may_say_seconds_or_a_date_and_is_capped(
+    model_server: ModelServer, told: str, least: float | None, most: float | None
+) -> None:
+    if told.startswith("in "):
+        at = datetime.now(UTC) + timedelta(seconds=int(told.split()[1]))
+        told = format_datetime(at, usegmt=True)
+    adapter = AnthropicText("claude-haiku-5-5", "key", model_server.url)
+    allowance = Telling()
+    model_server.script("messages", f"rate_limit:{told}")
+    with pytest.raises(ModelFault):
+        model = text_chain(adapter, MemoryJournal(), CONTEXT, limiter=Limiter(allowance), retrying=Retrying(attempts=1))
+        model.answer(Prompt("name", 1, "Name it.", "<turn>Exports crash.</turn>"), Theme)
+    adapter.close()
+    if least is None or most is None:
+        assert allowance.blocked == []
+    else:
+        (blocked,) = allowance.blocked
+        assert least - 1 <= blocked <= most
+
+
+def test_tokens_of_both_kinds_together_are_kept_where_the_service_counts_so(model_server: ModelServer) -> None:
+    adapter = OpenAIText("gpt-5-mini", "key", model_server.openai_url)
+    allowance = Telling()
+    limiter = Limiter(allowance)
+    limiter.call({"tokens": 1}, lambda: None, lambda _: ({"tokens": Level(60_000, 50_000)}, {}))
+    model = text_chain(adapter, MemoryJournal(), CONTEXT, limiter=limiter)
+    model.answer(Prompt("name", 1, "Name it.", "<turn>Exports crash.</turn>", max_tokens=2_000), Theme)
+    adapter.close()
+    assert any(lease.get("tokens", 0) > 2_000 for lease in allowance.leases)

@@ -13,6 +13,7 @@ else:
     from answers import answer  # run as a program
 
 Json = dict[str, Any]
+THOUGHT = 3  # tokens of every answer that nobody sees
 _FINISH = {"truncated": "length", "no_stop_reason": None, "content_filter": "content_filter"}
 CATALOGUE = {
     "claude-sonnet-5-5": ("active", None),
@@ -47,8 +48,9 @@ def completion(body: Json, name: str) -> Json:
     elif name not in ("ok", "all_none", "no_choices"):
         raise AssertionError(f"no fault of completions is named {name}")
     choice = {"index": 0, "message": message, "finish_reason": _FINISH.get(name, "stop"), "logprobs": None}
-    asked, answered = math.ceil((len(system) + len(user)) / 4), math.ceil(len(said) / 4)
-    usage = {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
+    asked, answered = math.ceil((len(system) + len(user)) / 4), math.ceil(len(said) / 4) + THOUGHT
+    usage: Json = {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
+    usage["completion_tokens_details"] = {"reasoning_tokens": THOUGHT}
     whole: Json = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": body["model"]}
     whole |= {"choices": [] if name == "no_choices" else [choice], "usage": usage}
     return dict.fromkeys(whole) if name == "all_none" else whole

@@ -25,13 +25,14 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from servers import chat
+    from servers import chat, streams
     from servers import vectors as vectors_of
     from servers.allowing import Allowing
     from servers.answers import answer
     from servers.batches import Answered, Batches
 else:
     import chat
+    import streams
     import vectors as vectors_of
     from allowing import Allowing
     from answers import answer  # run as a program
@@ -39,6 +40,7 @@ else:
 
 Json = dict[str, Any]
 _LEAST_CACHED = 1_024  # tokens
+THOUGHT = chat.THOUGHT
 RETIRED = ("claude-sonnet-4-", "claude-3", "claude-opus-4-0", "claude-opus-4-2025")
 
 
@@ -62,7 +64,10 @@ class Refused(Exception):
 
 @dataclass
 class Reply:
-    """A status, headers and a body; `drop` closes the connection instead, `broken` (`cut`, `stall`) halfway."""
+    """A status, headers and a body; `drop` closes the connection instead, `broken` (`cut`, `stall`) halfway.
+
+    `slow` sends an eighth of the body every tenth of a second.
+    """
 
     body: bytes
     status: int = 200
@@ -77,9 +82,11 @@ class ModelServer:
     `script(endpoint, *names)` decides about the next requests in turn (`ok` answers as usual), `choose` about those for
     which nothing is scripted. Names for all:
     auth, billing, permission, not_found, quota, quota:CODE, rate_limit, rate_limit:SECONDS, overloaded, http_500,
-    invalid, too_large, oversize, no_model, malformed, html, empty_object, error_in_200, error_event, hang, drop, cut,
-    stall. For messages and completions: truncated, no_stop_reason, refusal, off_schema, all_none; for completions also
-    content_filter, no_choices, fenced, without:PARAMETER.
+    invalid, slow_request, conflict, unprocessable, unavailable, gateway_timeout, too_large, oversize, no_model,
+    malformed, html, empty_object, error_in_200, error_event, hang, drop, cut, stall. For messages and completions:
+    truncated, no_stop_reason, refusal, off_schema, all_none, and of those asked for as streams stream_end,
+    stream_error, slow, whole; for messages also context_full, paused; for completions also content_filter, no_choices,
+    fenced, without:PARAMETER.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
 
     `batches` are message batches. Instructions of 1,024 tokens and more that a request marks are written to the
@@ -271,6 +278,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**reply.headers, "content-length": str(len(reply.body))}.items():
             self.send_header(name, value)
         self.end_headers()
+        if reply.broken == "slow":
+            step = len(reply.body) // 8 + 1
+            for start in range(0, len(reply.body), step):
+                self.wfile.write(reply.body[start : start + step])
+                self.wfile.flush()
+                self.server.owner.released.wait(0.1)
+            return
         if reply.broken:
             self.close_connection = True
             self.wfile.write(reply.body[: len(reply.body) // 2])
@@ -302,6 +316,7 @@ def _error(endpoint: str, status: int, kind: str, message: str, code: str = "", 
 
 
 _ENDPOINTS = ("messages", "completions", "embeddings", "models")
+_ENDINGS = ("stream_end", "stream_error", "slow", "whole")  # of streams only: the others end well
 _STATUS_FAULTS = {
     "auth": (401, "authentication_error", ""),
     "billing": (402, "billing_error", ""),
@@ -311,6 +326,11 @@ _STATUS_FAULTS = {
     "http_500": (500, "api_error", ""),
     "invalid": (400, "invalid_request_error", ""),
     "too_large": (413, "invalid_request_error", ""),
+    "slow_request": (408, "timeout_error", ""),
+    "conflict": (409, "conflict_error", ""),
+    "unprocessable": (422, "invalid_request_error", ""),
+    "unavailable": (503, "api_error", ""),
+    "gateway_timeout": (504, "timeout_error", ""),
 }
 
 
@@ -354,10 +374,24 @@ def _scripted(name: str, call: Call, released: threading.Event) -> Reply:
         if name == "hang":
             released.wait(30)
         return Reply(b"", drop=True)
+    ending, name = (name, "ok") if name in _ENDINGS else ("", name)
     body = _body(call, name)
     headers = {"content-type": "application/json", "request-id": "req_loopback", "x-request-id": "req_loopback"}
     headers["anthropic-ratelimit-requests-remaining"] = "999"
+    if call.body.get("stream") and name != "all_none" and ending != "whole":
+        return _streamed(call, body, ending, headers)
     return Reply(json.dumps(body).encode(), headers=headers)
+
+
+def _streamed(call: Call, body: Json, ending: str, headers: dict[str, str]) -> Reply:
+    """The answer as events; cut short without a word, or by an error, where the script says so."""
+    events = streams.of(call.endpoint, body)
+    if ending in ("stream_end", "stream_error"):
+        events = events[: len(events) // 2]
+    if ending == "stream_error":
+        events.append(streams.error(call.endpoint, "overloaded_error"))
+    headers = {**headers, "content-type": "text/event-stream; charset=utf-8"}
+    return Reply(b"".join(events), headers=headers, broken="slow" if ending == "slow" else "")
 
 
 def _body(call: Call, name: str) -> Json:
@@ -386,7 +420,8 @@ def _messages(body: Json, name: str, prefixes: set[str]) -> Json:
     schema = (body.get("output_config") or {}).get("format", {}).get("schema")
     said = json.dumps(answer(schema, system, user), ensure_ascii=False) if schema else "I have no schema to answer in."
     reasons = {"truncated": "max_tokens", "no_stop_reason": None, "refusal": "refusal"}
-    if name in ("truncated", "no_stop_reason"):
+    reasons |= {"context_full": "model_context_window_exceeded", "paused": "pause_turn"}
+    if name in ("truncated", "no_stop_reason", "context_full", "paused"):
         said = said[: len(said) // 2]
     elif name == "refusal":
         said = "I can't help with that."
@@ -405,7 +440,8 @@ def _messages(body: Json, name: str, prefixes: set[str]) -> Json:
         "stop_details": {"type": "refusal", "category": "general_harms"} if name == "refusal" else None,
         "usage": {
             "input_tokens": math.ceil((len(system) + len(user)) / 4) - sum(cached.values()),
-            "output_tokens": math.ceil(len(said) / 4),
+            "output_tokens": math.ceil(len(said) / 4) + THOUGHT,
+            "output_tokens_details": {"thinking_tokens": THOUGHT},
             **cached,
         },
     }
