@@ -102,7 +102,7 @@ def _materialized(
 def _value(shown: str | Sequence[Mapping[str, Any]] | float) -> Any:
     if isinstance(shown, str):
         return dg.MetadataValue.md(shown)
-    return dg.MetadataValue.float(shown) if isinstance(shown, float) else table(shown)
+    return dg.MetadataValue.float(round(shown, 4)) if isinstance(shown, float) else table(shown)
 
 
 def step_metadata(done: StepResult) -> dict[str, Any]:
@@ -128,4 +128,6 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
 
 
 def _cell(value: Any) -> str | int | float | bool:
-    return value if isinstance(value, (str, int, float, bool)) else "" if value is None else str(value)
+    if isinstance(value, float):
+        return round(value, 3)
+    return value if isinstance(value, (str, int, bool)) else "" if value is None else str(value)
