@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 RESOLUTIONS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-SILHOUETTE_WEIGHT = 1.25  # anything from 1 to 1.5 serves as well, see docs/decisions/0008-level-of-detail.md
+SILHOUETTE_WEIGHT = 1.0  # anything from 0.75 to 1.25 serves nearly as well, see docs/decisions/0008-level-of-detail.md
 NEAR_OPTIMAL = 0.04  # of the score: so much worse the themes of last time may be and stay
 WARM_UP_TO = 200_000  # nodes; a start partition has to be handed over as text, 1 GB for these
 _MANY = 50_000
