@@ -99,8 +99,7 @@ def neighbour_graph(vectors: NDArray[np.float32], around: NDArray[np.float32], b
     from scipy.sparse import csr_array
 
     count = len(vectors)
-    k = min(MAX_NEIGHBOURS, max(MIN_NEIGHBOURS, round(math.sqrt(count))))
-    indices, weights = nearest(around, k)
+    indices, weights = nearest(around, neighbours_of(count))
     near = _similarities(vectors, indices) >= max(bound, 1e-3)
     rows = np.repeat(np.arange(count, dtype=np.int32), indices.shape[1])[near.ravel()]
     chosen = np.maximum(weights[near], 1e-3).astype(np.float64)
@@ -108,6 +107,11 @@ def neighbour_graph(vectors: NDArray[np.float32], around: NDArray[np.float32], b
     graph = csr_array(directed + directed.T)
     graph.sort_indices()
     return graph
+
+
+def neighbours_of(count: int) -> int:
+    """How many others each of `count` signals looks at."""
+    return min(MAX_NEIGHBOURS, max(MIN_NEIGHBOURS, round(math.sqrt(count))))
 
 
 def _similarities(vectors: NDArray[np.float32], indices: NDArray[np.int32]) -> NDArray[np.float32]:

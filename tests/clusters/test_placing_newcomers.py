@@ -18,7 +18,8 @@ from elmer_pipelines.store.database import Database
 def near(*neighbours: tuple[float, int], mutual: tuple[bool, ...] = ()) -> Near:
     similarities, clusters = zip(*neighbours, strict=True)
     both = mutual or (False,) * len(neighbours)
-    return Near(np.array([similarities], dtype=np.float32), np.array([clusters], dtype=np.int32), np.array([both]))
+    own = np.array([similarities], dtype=np.float32)
+    return Near(own, np.array([clusters], dtype=np.int32), np.array([both]), own)
 
 
 def test_neighbours_vote_with_their_similarity_and_twice_where_both_are_near() -> None:
@@ -59,12 +60,12 @@ def test_a_clustering_gives_bounds_that_its_own_members_keep() -> None:
     vectors = (np.eye(8)[labels] + 0.2 * chance.normal(size=(120, 8))).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     centres = np.eye(8, dtype=np.float32)[:3]
-    bounds = calibrate(vectors, labels, centres)
+    bounds = calibrate(vectors, labels, centres, 0.1)
     assert bounds is not None
     assert bounds.agreement > 0.95
     kept = vote(nearest_of(vectors, vectors, labels, own=np.arange(120)))
     assert near_enough(kept, np.einsum("ij,ij->i", vectors, centres[labels]), bounds).mean() > 0.95
-    assert calibrate(vectors, np.full(120, NOWHERE, dtype=np.int32), centres) is None
+    assert calibrate(vectors, np.full(120, NOWHERE, dtype=np.int32), centres, 0.1) is None
 
 
 @pytest.mark.parametrize(
