@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 VOTERS = 15  # as many neighbours as the graph of a full clustering looks at
 NOWHERE = -1
-_LEFT_OUT = 0.01  # of the members are less near than the bounds: odd ones that a clustering took along
+_LEFT_OUT = 0.005  # of the members are less near than the bounds: odd ones that a clustering took along
 _LEAST_WEIGHT = 1e-3  # an edge's in the graph of a full clustering
 _SAMPLE = 2_000  # members the bounds are calibrated on
 _BLOCK = 1_024
@@ -29,7 +29,7 @@ _SEED = 20_261_123
 
 @dataclass(frozen=True)
 class Bounds:
-    """How near a signal has to be for its neighbours' cluster to take it: as a full clustering asks, and as its members are.
+    """How near a signal has to be for its neighbours' cluster to take it: about as near as its members are.
 
     `neighbour`: to a member that votes; `centre`: to the centroid. `agreement` is the share of sampled members that
     their neighbours would have put where the clustering did, each left out in turn; None: no sample.
@@ -109,7 +109,7 @@ def once_joined(to_centre: NDArray[np.float32], pull: NDArray[np.float32]) -> ND
 def calibrate(
     vectors: NDArray[np.float32], labels: NDArray[np.int32], centres: NDArray[np.float32], unrelated: float
 ) -> Bounds | None:
-    """The bounds that a full clustering keeps to, or that 99 % of its members keep where those are narrower.
+    """The bounds that a full clustering keeps to, or that 199 of 200 members keep where those are narrower.
 
     Taken from at most 2,000 members; None where there is no cluster. `unrelated` is the embedding model's.
     """
