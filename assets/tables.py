@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from assets.checks import Check, results, specs
 from assets.columns import column_schema
+from elmer_pipelines.batching.patience import is_patient, patiently
 from elmer_pipelines.resources import WORKSPACES, ElmerResource
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store.table_states import state_of
@@ -60,7 +61,8 @@ def table_asset(
             metadata={"dagster/table_name": f"elmer.{table}", "dagster/column_schema": column_schema(table)},
         )
         def asset(context: dg.AssetExecutionContext, elmer: ElmerResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare type
-            done = step(elmer, context.partition_key, context.run.run_id)
+            with patiently(is_patient(context.run.tags)):
+                done = step(elmer, context.partition_key, context.run.run_id)
             if "stopped_by" in done.counts:
                 context.log.warning(
                     f"{name} stopped, {done.counts['left']:,} records are left: {done.counts['reason']}"
@@ -110,6 +112,7 @@ def step_metadata(done: StepResult) -> dict[str, Any]:
         "pending": done.pending,
         "done": done.done,
         "failed": done.failed,
+        "waiting": done.waiting,
         "model_calls": done.model_calls,
         "cost_usd": dg.MetadataValue.float(float(done.cost_usd)),
         **counted,

@@ -67,6 +67,17 @@ class BudgetPurse:
                 with self._changed:
                     self._changed.wait_for(lambda seen=seen: self._changes != seen, _LOOK_AGAIN_S)  # type: ignore[misc]
 
+    def promise(self, worst_usd: float) -> int:
+        """Set the amount aside without waiting for what others reserved. Raises ModelFault `budget`."""
+        with self._turn:
+            reservation = self._try(worst_usd, patient=False)
+        assert reservation is not None
+        return reservation
+
+    def take_back(self, connection: Connection, reservations: list[int]) -> None:
+        """Undo promises, in the transaction that owes them otherwise; to be told to `settled` once committed."""
+        budgets.settle(connection, self._context.workspace_id, reservations)
+
     def release(self, reservation: int) -> None:
         """The attempt is over: this thread's next line of the ledger settles it."""
         self._settling().append(reservation)
@@ -100,17 +111,18 @@ class BudgetPurse:
         ids: list[int] = self._over.ids
         return ids
 
-    def _try(self, worst: float) -> int | None:
-        """A reservation, or None where the amount would fit if nothing else were reserved."""
+    def _try(self, worst: float, *, patient: bool = True) -> int | None:
+        """A reservation, or None where the amount would fit if nothing else were reserved; `patient` says to wait."""
         context = self._context
         with self._database.begin() as connection:
             now = budgets.lock(connection, context.workspace_id)
             until, older = self._older(connection, now)
+            owed = budgets.owed(connection, context.workspace_id, context.run_id)
             recent, held = budgets.committed(connection, context.workspace_id, context.run_id, until)
-            spent = older + recent
-            for scope, cap, used, _ in self._caps(spent, held):
-                if used + worst > cap:
-                    raise self._refusal(worst, scope, cap, used)
+            spent = older + recent + owed
+            for scope, cap, used, reserved in self._caps(spent, held):
+                if used + worst + (0.0 if patient else reserved) > cap:
+                    raise self._refusal(worst, scope, cap, used, owed.everywhere)
             if any(used + reserved + worst > cap for _, cap, used, reserved in self._caps(spent, held)):
                 return None
             self._renew(connection)
@@ -128,11 +140,12 @@ class BudgetPurse:
         ]
         return [(scope, cap, used, reserved) for scope, cap, used, reserved in caps if cap is not None]
 
-    def _refusal(self, worst: float, scope: str, cap: float, used: float) -> ModelFault:
+    def _refusal(self, worst: float, scope: str, cap: float, used: float, owed: float) -> ModelFault:
         self.largest_usd = max(self.largest_usd, worst)
+        how = "were spent, or may be owed for open batches," if owed else "were spent"
         return ModelFault(
             "budget",
-            f"The budget of {cap:.2f} USD allows no call that may cost {worst:.4f}: {used:.4f} USD were spent {scope}.",
+            f"The budget of {cap:.2f} USD allows no call that may cost {worst:.4f}: {used:.4f} USD {how} {scope}.",
             next_step="Raise the budget (ELMER_BUDGET_USD, or budget_usd in workspace.toml), or run again tomorrow, "
             "UTC. What was done is kept, the rest stays pending.",
             retryable=False,

@@ -75,6 +75,7 @@ def signals_cover_documents(connection: Connection, workspace_id: str) -> CheckO
         SELECT count(*) AS documents,
                count(*) FILTER (WHERE o.state IN ('done', 'failed')) AS looked_at,
                count(*) FILTER (WHERE o.state = 'failed') AS failed,
+               count(*) FILTER (WHERE o.state = 'pending' AND o.error_kind = 'waiting') AS waiting,
                count(*) FILTER (WHERE EXISTS (
                    SELECT FROM elmer.signals s WHERE s.workspace_id = d.workspace_id
                      AND s.document_id = d.id AND s.retired_at IS NULL)) AS with_signals
@@ -84,34 +85,40 @@ def signals_cover_documents(connection: Connection, workspace_id: str) -> CheckO
         """,
         w=workspace_id,
     )[0]
-    documents, looked_at = row["documents"], row["looked_at"]
+    documents, looked_at, waiting = row["documents"], row["looked_at"], row["waiting"]
+    also = f" {waiting} wait for a message batch." if waiting else ""
     share = {"share_with_signals": row["with_signals"] / documents} if documents else {}
     return CheckOutcome(
-        documents == looked_at,
-        f"{looked_at} of {documents} documents were read for signals; {row['with_signals']} hold at least one.",
+        documents == looked_at + waiting,
+        f"{looked_at} of {documents} documents were read for signals; {row['with_signals']} hold at least one.{also}",
         figures={**row, **share},
     )
 
 
 def signals_have_vectors(connection: Connection, workspace_id: str, model: str) -> CheckOutcome:
-    """Every live signal has a vector of the model in use, finite and of length 1 (half precision: within 0.01)."""
+    """Every live signal has a vector of the model in use, finite and of length 1 (half precision: within 0.01), or
+    waits for one in a message batch."""
     row = _rows(
         connection,
         """
         SELECT count(*) AS signals, count(e.text_hash) AS with_vector,
+               count(o.record_id) FILTER (WHERE e.text_hash IS NULL) AS waiting,
                count(*) FILTER (WHERE NOT coalesce(l2_norm(e.embedding) BETWEEN 0.99 AND 1.01, true)) AS bad_length
         FROM elmer.signals s LEFT JOIN elmer.embeddings e
           ON e.workspace_id = s.workspace_id AND e.model = :model AND e.text_hash = s.text_hash
+        LEFT JOIN elmer.outcomes o ON o.workspace_id = s.workspace_id AND o.step = 'signal_embeddings'
+          AND o.record_id = s.id AND o.state = 'pending' AND o.error_kind = 'waiting'
         WHERE s.workspace_id = :w AND s.retired_at IS NULL
         """,
         w=workspace_id,
         model=model,
     )[0]
-    missing = row["signals"] - row["with_vector"]
+    missing = row["signals"] - row["with_vector"] - row["waiting"]
+    also = f" {row['waiting']} wait for a message batch." if row["waiting"] else ""
     return CheckOutcome(
         missing == 0 and row["bad_length"] == 0,
         f"{row['with_vector']} of {row['signals']} signals have a vector of {model}; "
-        f"{row['bad_length']} are not of length 1.",
+        f"{row['bad_length']} are not of length 1.{also}",
         serious=row["bad_length"] > 0,
         figures={**row, "missing": missing},
     )

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Optional
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.console import clusters, duplicates, searching, terminal
+from elmer_pipelines.console import batches, clusters, duplicates, searching, terminal
 from elmer_pipelines.console.files import records
 from elmer_pipelines.console.options import JsonOption, WorkspaceOption, open_workbench, print_json
 from elmer_pipelines.errors import ElmerError, SettingsError
@@ -40,6 +40,7 @@ app.add_typer(evaluate, name="eval", rich_help_panel="Check and operate")
 app.add_typer(clusters.app, name="clusters", rich_help_panel="Look and take away")
 
 _START, _LOOK, _OPERATE = "Start", "Look and take away", "Check and operate"
+app.command(rich_help_panel=_OPERATE)(batches.batches)
 
 
 def main() -> None:
@@ -109,6 +110,8 @@ def run(
         f"{found['clusters']['total']:,} clusters, {sum(found['projects'].values()):,} projects. "
         "Next: [bold]elmer status[/bold], [bold]elmer search[/bold], [bold]elmer dev[/bold]"
     )
+    if waiting := sum(found["waiting"].values()):
+        terminal.out.print(f"{waiting:,} records wait for message batches: [bold]elmer batches[/bold] shows them.")
     if failed:
         records_failed = "1 record" if failed == 1 else f"{failed} records"
         terminal.out.print(f"{records_failed} failed: [bold]elmer failures[/bold] says why.", style="yellow")

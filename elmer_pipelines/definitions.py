@@ -23,6 +23,7 @@ from elmer_pipelines.stack import DEFAULT_PORT, free_port, run_stack
 from elmer_pipelines.store import workspaces
 from elmer_pipelines.store.run_locks import living
 from sensors.abandoned_runs import abandoned_runs, reap
+from sensors.batches import message_batches
 from sensors.jobs import refresh
 from sensors.new_documents import new_documents_sensor
 from sensors.nightly import nightly
@@ -40,7 +41,7 @@ def build_definitions(settings: Settings, **overrides: Any) -> dg.Definitions:
         "assets": [asset.map_asset_specs(lambda spec: _described(spec, settings)) for asset in all_assets()],
         "jobs": [refresh],
         "schedules": [nightly],
-        "sensors": [new_documents_sensor(settings.poll_interval_ms), run_failures, abandoned_runs],
+        "sensors": [new_documents_sensor(settings.poll_interval_ms), message_batches, run_failures, abandoned_runs],
         "resources": {"elmer": ElmerResource()},
         "executor": dg.in_process_executor,
     }

@@ -8,7 +8,8 @@
     ├── PinError             a pin contradicts others, or names a cluster that has ended
     ├── RecordError          one record failed; the others go on, and this becomes its outcome row
     │   ├── UnreadableDocument   a source file was refused or can't be read
-    │   └── ModelFault           a model did not give a usable answer
+    │   ├── ModelFault           a model did not give a usable answer
+    │   └── Waiting              no failure: the answer is on its way in a message batch
     └── CitationError        an artifact cites what is not a signal of its project
 
 A message says what happened, to which record, and what to do next.
@@ -105,3 +106,12 @@ class ModelFault(RecordError):
     def unsent(self) -> bool:
         """Whether nothing was sent."""
         return not self.asked or super().unsent
+
+
+class Waiting(RecordError):
+    """A record's answer is on its way in a message batch: no failure and no attempt, the record stays pending."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            "waiting", message, next_step="`elmer batches` shows it; a run after it ended goes on.", retryable=True
+        )

@@ -29,6 +29,7 @@ def inventory(connection: Connection, workspace_id: str) -> dict[str, Any]:
         "clusters": _clusters(connection, workspace_id),
         "projects": _projects(connection, workspace_id),
         "artifacts": _by_kind(artifact_store.listing(connection, workspace_id)),
+        "waiting": outcomes.count_waiting(connection, workspace_id),
         "steps": {step: steps[step] for step in STEPS if step in steps},
         "models": calls,
         "model_calls": sum(one["calls"] for one in calls if one["provider"] != "local"),

@@ -16,13 +16,18 @@ from elmer_pipelines.store import journal as store
 from elmer_pipelines.store.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from elmer_pipelines.accounts import BudgetPurse
     from elmer_pipelines.models.recorded import CallContext, CallRecord
     from elmer_pipelines.store.database import Database
 
 _TOGETHER = 200
+
+
+def raw_answer(stored: Mapping[str, Any]) -> RawAnswer:
+    """The answer as it was kept."""
+    return RawAnswer(**{**stored, "usage": Usage(**stored["usage"])})
 
 
 class Ledger:
@@ -52,7 +57,7 @@ class Ledger:
         if found is not None and drawn_from:  # given to another record now: it is found by that one too
             with self._database.begin() as connection:
                 store.note_records(connection, self.context.workspace_id, fingerprint, drawn_from)
-        return None if found is None else RawAnswer(**{**found, "usage": Usage(**found["usage"])})
+        return None if found is None else raw_answer(found)
 
     def _look_up(self, fingerprints: Sequence[str]) -> list[dict[str, Any] | None]:
         workspace_id = self.context.workspace_id
@@ -96,6 +101,11 @@ class Ledger:
             self.calls += 1
             self.cost_usd += record.cost_usd or 0.0
             self.unpriced += record.cost_usd is None
+
+    def collected(self, cost_usd: float) -> None:
+        """Answers of message batches came in that cost so much; their rows are written."""
+        with self._guard:
+            self.cost_usd += cost_usd
 
     def _write(self, rows: Sequence[tuple[dict[str, Any], list[int]]]) -> list[None]:
         with self._database.begin() as connection:

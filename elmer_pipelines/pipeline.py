@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.accounts import BudgetPurse, SharedAllowance
+from elmer_pipelines.batching.running import Batching
 from elmer_pipelines.documents.ingest import SourceChanges, ingest_documents, ingest_knowledge, source_changes
 from elmer_pipelines.documents.workspace_file import WorkspaceFile, read_workspace_file
 from elmer_pipelines.ledger import Ledger
@@ -20,6 +22,8 @@ from elmer_pipelines.models.limited import Limiter
 from elmer_pipelines.models.recorded import CallContext
 from elmer_pipelines.models.redacted import RedactedEmbeddings, RedactedText, redaction_of
 from elmer_pipelines.models.redaction import Redaction
+from elmer_pipelines.steps import expecting
+from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import projects as project_store
 from elmer_pipelines.store import signals as signal_store
 from elmer_pipelines.store import workspaces
@@ -74,6 +78,7 @@ class Pipeline:
         self._local_extractor: Extractor | None = None
         self._limiters: dict[tuple[str, str], Limiter] = {}
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        self.batching = Batching(settings, database)
 
     def root(self, workspace_id: str) -> str:
         """The workspace's folder. Raises WorkspaceError."""
@@ -116,7 +121,8 @@ class Pipeline:
         extractor = self.extractor(ledger)
         local = is_local(extractor.name)
         began = time.monotonic()
-        result = extract_signals(
+        work = partial(
+            extract_signals,
             self.database,
             workspace_id,
             extractor,
@@ -124,10 +130,20 @@ class Pipeline:
             workers=2 if local else SERVICE_WORKERS,
             run_id=run_id,
         )
+        with expecting(0 if local else self._windows(workspace_id)):
+            result = self.batching.worked(ledger, work)
         if local and result.done:
             ledger.note_local(extractor.name, result.done, time.monotonic() - began)
         result.counts["extractor"] = extractor.name
         return _accounted(result, ledger)
+
+    def _windows(self, workspace_id: str) -> int:
+        """In how many parts a model is asked about all documents together."""
+        from elmer_pipelines.signals.claude_extractor import WINDOW_CHARS
+
+        with self.database.begin() as connection:
+            listed = document_store.listing(connection, workspace_id)
+        return sum(-(-one["characters"] // WINDOW_CHARS) for one in listed)
 
     def signal_embeddings(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """A vector for every live signal."""
@@ -163,7 +179,8 @@ class Pipeline:
         ledger = self.ledger(workspace_id, step, run_id)
         embedder = self.recorded_embedder(ledger)
         began = time.monotonic()
-        result = embed_records(self.database, workspace_id, step, hashes, texts, embedder, run_id=run_id)
+        work = partial(embed_records, self.database, workspace_id, step, hashes, texts, embedder, run_id=run_id)
+        result = self.batching.worked(ledger, work)
         if is_local(embedder.model) and result.done:
             ledger.note_local(embedder.model, result.done, time.monotonic() - began)
         return _accounted(result, ledger)
@@ -193,8 +210,10 @@ class Pipeline:
         ledger = self.ledger(workspace_id, "cluster_themes", run_id)
         model = self.text_model("generate", ledger)
         redaction = self.redaction(workspace_id)
-        result = name_clusters(self.database, workspace_id, self.embedder, model, redaction=redaction, run_id=run_id)
-        return _accounted(result, ledger)
+        work = partial(
+            name_clusters, self.database, workspace_id, self.embedder, model, redaction=redaction, run_id=run_id
+        )
+        return _accounted(self.batching.worked(ledger, work), ledger)
 
     def cluster_trends(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """How often each cluster was heard, by week."""
@@ -214,8 +233,8 @@ class Pipeline:
 
         ledger = self.ledger(workspace_id, "signal_classifications", run_id)
         model = self.text_model("classify", ledger)
-        result = classify_signals(self.database, workspace_id, self.embedder, model, run_id=run_id)
-        return _accounted(result, ledger)
+        work = partial(classify_signals, self.database, workspace_id, self.embedder, model, run_id=run_id)
+        return _accounted(self.batching.worked(ledger, work), ledger)
 
     def initiatives(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """Clusters that become projects, which get their vectors at once: the next run finds nothing left to do."""
@@ -236,8 +255,8 @@ class Pipeline:
 
         ledger = self.ledger(workspace_id, "research_briefs", run_id)
         model = self.text_model("generate", ledger)
-        result = write_research_briefs(self.database, workspace_id, model, self.artifact_folder, run_id=run_id)
-        return _accounted(result, ledger)
+        work = partial(write_research_briefs, self.database, workspace_id, model, self.artifact_folder, run_id=run_id)
+        return _accounted(self.batching.worked(ledger, work), ledger)
 
     def prds(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
         """A PRD for every project with enough evidence."""
@@ -246,10 +265,10 @@ class Pipeline:
         ledger = self.ledger(workspace_id, "prds", run_id)
         model = self.text_model("generate", ledger)
         enough = self.workspace_file(workspace_id).automation.prd_signals
-        result = write_prds(
-            self.database, workspace_id, model, self.artifact_folder, minimum_signals=enough, run_id=run_id
+        work = partial(
+            write_prds, self.database, workspace_id, model, self.artifact_folder, minimum_signals=enough, run_id=run_id
         )
-        return _accounted(result, ledger)
+        return _accounted(self.batching.worked(ledger, work), ledger)
 
     @property
     def artifact_folder(self) -> str:
@@ -289,9 +308,11 @@ class Pipeline:
         if ledger is not None and isinstance(self._embedder, OpenAIEmbeddings):
             limiter = self.limiter("openai", self._embedder.service_model)
             breaker = self.breaker("openai", self._embedder.service_model)
+            behind = self.batching.behind_vectors(ledger, self._embedder, breaker)
             chain = embedding_chain(
-                self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter, breaker=breaker
-            )
+                self._embedder, ledger, ledger.context, purse=ledger.purse, limiter=limiter, breaker=breaker,
+                behind_cache=behind,
+            )  # fmt: skip
             redaction = self.redaction(ledger.context.workspace_id)
             return chain if redaction is None else RedactedEmbeddings(chain, redaction)
         return self._embedder
@@ -306,7 +327,10 @@ class Pipeline:
             return model
         limiter = self.limiter(model.provider, model.model)
         breaker = self.breaker(model.provider, model.model)
-        chain = text_chain(model, ledger, ledger.context, purse=ledger.purse, limiter=limiter, breaker=breaker)
+        behind = self.batching.behind_answers(ledger, model, breaker)
+        chain = text_chain(
+            model, ledger, ledger.context, purse=ledger.purse, limiter=limiter, breaker=breaker, behind_cache=behind
+        )
         return self._redacted(chain, ledger.context.workspace_id)
 
     def asked_model(self, purpose: Purpose, workspace_id: str) -> TextModel | None:
@@ -345,6 +369,7 @@ class Pipeline:
             close = getattr(client, "close", None)
             if close is not None:
                 close()
+        self.batching.close()
         self.database.close()
 
 

@@ -18,18 +18,28 @@ if TYPE_CHECKING:
 class StepResult:
     """Counts a person cares about, after one step on one workspace.
 
-    `pending` is what was to do at the start; `done` and `failed` are of this run; `counts` are named totals for
-    metadata; `tables` are small lists of rows (at most a screenful) keyed by a title.
+    `pending` is what was to do at the start; `done`, `failed` and `waiting` (for a message batch) are of this run;
+    `counts` are named totals for metadata; `tables` are small lists of rows (at most a screenful) keyed by a title.
+    `awaiting` are those of the waiting records that this run found to wait.
     """
 
     step: str
     pending: int = 0
     done: int = 0
     failed: int = 0
+    waiting: int = 0
     model_calls: int = 0
     cost_usd: float = 0.0
     counts: dict[str, int | float | str] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    awaiting: list[str] = field(default_factory=list, repr=False)
+
+    def then(self, again: StepResult) -> StepResult:
+        """This and another pass over what it left, as the one result of the step."""
+        again.pending = max(self.pending, again.pending)
+        again.done += self.done
+        again.failed += self.failed
+        return again
 
 
 class Progress(Protocol):
@@ -42,9 +52,8 @@ def _silent(step: str, done: int, total: int) -> None:
     return None
 
 
+_expected: ContextVar[int] = ContextVar("elmer_expected_calls", default=0)
 _listener: ContextVar[Progress] = ContextVar("elmer_progress", default=_silent)
-
-
 _stops: ContextVar[list[StepResult] | None] = ContextVar("elmer_stops", default=None)
 
 
@@ -69,3 +78,28 @@ def listening(progress: Progress, stops: list[StepResult] | None = None) -> Iter
     finally:
         _listener.reset(token)
         _stops.reset(others)
+
+
+@contextmanager
+def unreported() -> Iterator[None]:
+    """Say of no step that stops inside the block that it stopped: who opened it may go on with it, and tells then."""
+    token = _stops.set(None)
+    try:
+        yield
+    finally:
+        _stops.reset(token)
+
+
+def calls_expected() -> int:
+    """About how many calls of a model the step that runs in this context may have to make; 0 where nobody said."""
+    return _expected.get()
+
+
+@contextmanager
+def expecting(calls: int) -> Iterator[None]:
+    """Say about how many calls the step inside the block may have to make: one a record, until somebody knows more."""
+    token = _expected.set(calls)
+    try:
+        yield
+    finally:
+        _expected.reset(token)

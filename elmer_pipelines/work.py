@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from elmer_pipelines.errors import RecordError
+from elmer_pipelines.errors import RecordError, Waiting
 from elmer_pipelines.models.anew import asking_anew
-from elmer_pipelines.steps import StepResult, report_progress, report_stop
+from elmer_pipelines.steps import StepResult, calls_expected, expecting, report_progress, report_stop
 from elmer_pipelines.store import outcomes
 
 if TYPE_CHECKING:
@@ -108,27 +108,29 @@ def work_through(
 
     `wanted` maps each record to what determines it; outcomes of records no longer wanted are forgotten. What `work_on`
     returns is saved record by record, each in one transaction with its outcome. A killed process leaves claims
-    that run out after LEASE_SECONDS. Where a model's call was not made (no budget left, or the service just refused
-    the key), its record stays as it was, no more are taken, and `counts` has `stopped_by`, the `reason` with what to
-    do, and how many are `left`. Raises only what concerns the whole step: the database, or the interpreter.
+    that run out after LEASE_SECONDS. A record that waits for a message batch stays pending. Where a model's call was
+    not made (no budget left, or the service just refused the key), its record stays as it was, no more are taken, and
+    `counts` has `stopped_by`, the `reason` with what to do, and how many are `left`. Raises only what concerns the
+    whole step: the database, or the interpreter.
     """
     with database.begin() as connection:
         fingerprints = {record: one.fingerprint for record, one in wanted.items()}
         outcomes.synchronise(connection, workspace_id, step, fingerprints, max_attempts=MAX_ATTEMPTS)
         pending = outcomes.count_pending(connection, workspace_id, step)
+        waiting = outcomes.count_waiting(connection, workspace_id).get(step, 0)
         anew = outcomes.to_ask_anew(connection, workspace_id, step)
-    result = StepResult(step, pending=pending)
-    report_progress(step, 0, pending)
+    result = StepResult(step, pending=pending, waiting=waiting)
+    report_progress(step, waiting, pending)
     if pending > _MANY:
         database.analyse()
-    if pending:
+    if pending > waiting:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        with _Lease(database, workspace_id, step, owner):
-            asking = _anew(work_on, anew) if anew else work_on
+        asking = _anew(work_on, anew) if anew else work_on
+        with _Lease(database, workspace_id, step, owner), expecting(max(pending, calls_expected())):
             _drain(database, workspace_id, step, wanted, asking, result, owner, chunk, workers, run_id)
     if "stopped_by" in result.counts:
         with database.begin() as connection:
-            result.counts["left"] = outcomes.count_pending(connection, workspace_id, step)
+            result.counts["left"] = outcomes.count_pending(connection, workspace_id, step) - result.waiting
         report_stop(result)
     if result.done > _MANY:
         database.analyse()
@@ -221,10 +223,14 @@ def _save(
         if one.error is not None and one.error.unsent:
             result.counts["stopped_by"] = one.error.kind
             result.counts["reason"] = f"{one.error} {one.error.next_step}"
+        elif isinstance(one.error, Waiting):
+            result.waiting += 1
+            result.awaiting.append(one.record_id)
         else:
             result.failed += one.error is not None
     result.done += sum(one.error is None for one in finished)
-    report_progress(step, result.done + result.failed, max(result.pending, result.done + result.failed))
+    worked = result.done + result.failed + result.waiting
+    report_progress(step, worked, max(result.pending, worked))
 
 
 def _save_one(
@@ -238,6 +244,8 @@ def _save_one(
 ) -> None:
     if not outcomes.still_ours(connection, workspace_id, step, one.record_id, owner):
         return  # the lease ran out and another run has it, or the record changed meanwhile: theirs counts
+    if isinstance(one.error, Waiting):
+        return  # ours until the step ends, so that it is not looked at again and again
     if one.error is not None and one.error.unsent:
         outcomes.put_back(connection, workspace_id, step, one.record_id)
         return
@@ -285,16 +293,21 @@ def work_whole(
     """Work a step that looks at the whole workspace at once, unless what determines it is unchanged.
 
     One at a time per workspace and step, in one transaction with its outcome: a second run waits, then finds it done.
+    Where an answer is on its way in a message batch nothing is changed, and the step stays pending.
     """
-    with database.locked(f"{workspace_id}:{step}") as connection:
-        outcomes.synchronise(
-            connection, workspace_id, step, {WHOLE: determined_by.fingerprint}, max_attempts=MAX_ATTEMPTS
-        )
-        if not outcomes.count_pending(connection, workspace_id, step):
-            return StepResult(step)
-        report_progress(step, 0, 1)
-        result = do(connection)
-        outcomes.finish(connection, workspace_id, step, WHOLE, run_id, determined_by.as_json())
+    wanted = {WHOLE: determined_by.fingerprint}
+    try:
+        with database.locked(f"{workspace_id}:{step}") as connection:
+            outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
+            if not outcomes.count_pending(connection, workspace_id, step):
+                return StepResult(step)
+            report_progress(step, 0, 1)
+            result = do(connection)
+            outcomes.finish(connection, workspace_id, step, WHOLE, run_id, determined_by.as_json())
+    except Waiting:
+        with database.locked(f"{workspace_id}:{step}") as connection:
+            outcomes.synchronise(connection, workspace_id, step, wanted, max_attempts=MAX_ATTEMPTS)
+        return StepResult(step, pending=1, waiting=1, awaiting=[WHOLE])
     result.pending = result.done = 1
     report_progress(step, 1, 1)
     return result

@@ -28,7 +28,7 @@ from elmer_pipelines.searching import Filters, Found
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
 from elmer_pipelines.signals import merging
 from elmer_pipelines.store import artifacts as artifact_store
-from elmer_pipelines.store import budgets, cluster_members, journal, outcomes, workspaces
+from elmer_pipelines.store import batches, budgets, cluster_members, journal, outcomes, workspaces
 from elmer_pipelines.store import clusters as cluster_store
 from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import duplicates as duplicate_store
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from elmer_pipelines.batching.collecting import Collected
     from elmer_pipelines.settings import Settings
     from elmer_pipelines.store.clusters import Level
     from elmer_pipelines.store.duplicates import Merge
@@ -271,7 +272,17 @@ class Workbench:
     def retry_failures(self, step: str | None = None) -> int:
         """Make failed records pending again; the next run takes them. Returns how many."""
         with self.database.begin() as connection:
+            batches.forgive(connection, self.workspace_id, step)
             return outcomes.retry(connection, self.workspace_id, step)
+
+    def batches(self, limit: int = 50) -> pd.DataFrame:
+        """Message batches, the newest first: state, step, model, items by how they stand, since when, what is owed."""
+        with self.database.begin() as connection:
+            return _frame(batches.listing(connection, self.workspace_id, limit))
+
+    def collect_batches(self) -> Collected:
+        """Take in what open batches have brought; the next run uses it. Nothing is spent."""
+        return self.pipeline.batching.collect(self.workspace_id)
 
     def plan_purge(self, document: str, *, keep_out: bool = False) -> Purge:
         """What deleting a document (id, address, path) would delete. Raises NotFoundError, WorkspaceError."""
@@ -301,6 +312,7 @@ class Workbench:
         """The caps in USD (None: none), and what this day, UTC, has spent and reserved, here and everywhere."""
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         with self.database.begin() as connection:
+            owed = budgets.owed(connection, self.workspace_id, None)
             spent, held = budgets.committed(connection, self.workspace_id, None, midnight)
         return {
             "cap_usd": self.settings.budget_usd,
@@ -308,6 +320,7 @@ class Workbench:
             "spent_today_usd": spent.everywhere,
             "workspace_spent_today_usd": spent.workspace,
             "reserved_usd": held.everywhere,
+            "owed_for_batches_usd": owed.everywhere,
         }
 
     def status(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from elmer_pipelines import work
 from elmer_pipelines.determinants import Determinants, labelled
-from elmer_pipelines.errors import ModelFault, RecordError
+from elmer_pipelines.errors import ModelFault, RecordError, Waiting
 from elmer_pipelines.steps import StepResult, listening
 from elmer_pipelines.store import outcomes
 from elmer_pipelines.store.database import Database
@@ -231,3 +231,45 @@ def test_many_are_claimed_at_once_and_each_is_worked_once(database: Database, wo
     result = _run(database, workspace, {f"r{number}": "1" for number in range(50)}, do, workers=16, chunk=3)
     assert result.done == 50
     assert set(do.worked.values()) == {1}
+
+
+def test_a_record_that_waits_stays_pending_and_is_looked_at_once_a_run(database: Database, workspace: str) -> None:
+    do = Recorder({"b": Waiting("Waits for a batch.")})
+    result = _run(database, workspace, {"a": "1", "b": "1"}, do)
+    assert (result.done, result.failed, result.waiting, result.awaiting) == (1, 0, 1, ["b"])
+    state = _state(database, workspace, "b")
+    assert (state["state"], state["attempts"], state["claimed_by"], state["determined_by"]) == (
+        "pending",
+        0,
+        None,
+        None,
+    )
+    assert do.worked["b"] == 1
+    with database.begin() as connection:
+        outcomes.await_answers(connection, workspace, "signals", ["a", "b"], "Waits.", "wait")
+        assert outcomes.count_waiting(connection, workspace) == {"signals": 1}  # what is done does not wait
+    assert _run(database, workspace, {"a": "1", "b": "1"}, do).waiting == 1
+    assert do.worked["b"] == 1
+    with database.begin() as connection:
+        outcomes.wake(connection, workspace, "signals")
+    do.broken.clear()
+    assert _run(database, workspace, {"a": "1", "b": "1"}, do).done == 1
+    assert _state(database, workspace, "b")["error_kind"] is None
+
+
+def test_a_whole_step_that_waits_changes_nothing_and_is_tried_again(database: Database, workspace: str) -> None:
+    determined_by = Determinants.of(members=[1, 2])
+    answers: list[str] = []
+
+    def do(connection: Connection) -> StepResult:
+        connection.execute(text("UPDATE elmer.workspaces SET name = 'changed' WHERE id = :w"), {"w": workspace})
+        if not answers:
+            raise Waiting("Waits for a batch.")
+        return StepResult("cluster_themes")
+
+    result = work.work_whole(database, workspace, "cluster_themes", determined_by, do)
+    assert (result.pending, result.done, result.waiting, result.awaiting) == (1, 0, 1, [work.WHOLE])
+    with database.begin() as connection:
+        assert connection.execute(text("SELECT name FROM elmer.workspaces")).scalar() == "Acme"
+    answers.append("it came")
+    assert work.work_whole(database, workspace, "cluster_themes", determined_by, do).done == 1

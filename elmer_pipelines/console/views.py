@@ -42,6 +42,9 @@ def show_status(found: Mapping[str, Any]) -> None:
         out.print(f"{kind.replace('_', ' ')}s: {counts['final']} final, {counts['draft']} draft")
     out.print()
     out.print(table("Steps", [{"step": step, **counts} for step, counts in found["steps"].items()]))
+    if found["waiting"]:
+        told = ", ".join(f"{number:,} of {step}" for step, number in found["waiting"].items())
+        out.print(f"Waiting for message batches: {told}. [bold]elmer batches[/bold] shows them.")
     out.print()
     columns = ["model", "calls", "inputs", "input_tokens", "output_tokens", "cached", "failed", "cost_usd"]
     out.print(table("Models", found["models"], columns))
@@ -59,6 +62,8 @@ def show_budget(budget: Mapping[str, float | None]) -> None:
         limit = "no cap" if budget[cap] is None else f"of {budget[cap]:.2f} USD"
         if budget[cap] is not None or cap == "cap_usd":
             out.print(f"Budget {whose}: {budget[spent]:.4f} USD {limit}")
+    if budget["owed_for_batches_usd"]:
+        out.print(f"Open message batches may cost {budget['owed_for_batches_usd']:.4f} USD more at the worst.")
 
 
 def show_trace(found: Mapping[str, Any]) -> None:

@@ -58,29 +58,16 @@ class AnthropicText(TextClient):
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
         try:
-            body, headers = self._sent(self._request(prompt, schema), prompt.max_tokens > streams.STREAMED_ABOVE)
+            body, headers = self._sent(self.request(prompt, schema), prompt.max_tokens > streams.STREAMED_ABOVE)
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise faults.classify(error, _SERVICE, secret=self._key) from None
-        try:
-            usage = _usage(_message(body)["usage"])
-        except (ValueError, RecursionError, ModelFault) as error:
-            raise faults.unreadable(error, _SERVICE, body) from None
         limits = {name: value for name, value in headers.items() if "ratelimit" in name}
-        return RawAnswer(body, usage, self._model, headers.get("request-id"), {"limits": limits})
-
-    def _request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
-        return {
-            "model": self._model,
-            "max_tokens": prompt.max_tokens,
-            "system": [{"type": "text", "text": prompt.instructions, "cache_control": {"type": "ephemeral"}}],
-            "messages": [{"role": "user", "content": prompt.material}],
-            "output_config": {"effort": prompt.effort, "format": {"type": "json_schema", "schema": _shape(schema)}},
-        }
+        return received(body, self._model, headers.get("request-id"), {"limits": limits})
 
     def _sent(self, request: dict[str, Any], streamed: bool) -> tuple[str, Mapping[str, str]]:
         """The body and the headers of the answer; a stream put together."""
-        messages = self._connected().messages
+        messages = self.connected().messages
         if not streamed:
             whole = messages.with_raw_response.create(**request)
             return whole.text(), whole.headers
@@ -88,6 +75,16 @@ class AnthropicText(TextClient):
             if streams.is_stream(coming.headers.get("content-type")):
                 return streams.message(coming.iter_lines(), _SERVICE), coming.headers
             return coming.text(), coming.headers
+
+    def request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
+        """What is sent for the prompt; the instructions, which many requests share, come first and may be cached."""
+        return {
+            "model": self._model,
+            "max_tokens": prompt.max_tokens,
+            "system": [{"type": "text", "text": prompt.instructions, "cache_control": {"type": "ephemeral"}}],
+            "messages": [{"role": "user", "content": prompt.material}],
+            "output_config": {"effort": prompt.effort, "format": {"type": "json_schema", "schema": _shape(schema)}},
+        }
 
     def parse(self, raw: RawAnswer, schema: type[Answer]) -> Answer:
         """The answer inside what was sent. Raises ModelFault: refusal, truncated, schema, bad_payload."""
@@ -111,7 +108,7 @@ class AnthropicText(TextClient):
     def lifecycle(self) -> tuple[str, datetime | None]:
         """`active`, `deprecated` or `retired`, and when the model retires; costs nothing. Raises ModelFault."""
         try:
-            info = self._connected().models.retrieve(self._model)
+            info = self.connected().models.retrieve(self._model)
             if getattr(info, "id", None) is None:  # the SDK takes HTML, and any other JSON, for an answer
                 raise ValueError("the body describes no model")
         except Exception as error:  # noqa: BLE001 - as above
@@ -121,11 +118,12 @@ class AnthropicText(TextClient):
     def known_models(self) -> list[str]:
         """The names the key may use now, sorted. Raises ModelFault."""
         try:
-            return sorted(str(one.id) for one in self._connected().models.list(lifecycle=["active"]))
+            return sorted(str(one.id) for one in self.connected().models.list(lifecycle=["active"]))
         except Exception as error:  # noqa: BLE001 - as above
             raise faults.classify(error, _SERVICE, secret=self._key) from None
 
-    def _connected(self) -> anthropic.Anthropic:
+    def connected(self) -> anthropic.Anthropic:
+        """The client, made at the first use."""
         with self._lock:
             if self._client is None:
                 import anthropic
@@ -146,6 +144,14 @@ def _shape(schema: type[BaseModel]) -> dict[str, Any]:
     import anthropic
 
     return anthropic.transform_schema(schema)
+
+
+def received(body: str, model: str, request_id: str | None, extra: dict[str, Any]) -> RawAnswer:
+    """A message as it came, with its usage read. Raises ModelFault; `lost` where it may have been an answer."""
+    try:
+        return RawAnswer(body, _usage(_message(body)["usage"]), model, request_id, extra)
+    except (ValueError, RecursionError, ModelFault) as error:
+        raise faults.unreadable(error, _SERVICE, body) from None
 
 
 def _message(body: str) -> dict[str, Any]:

@@ -57,12 +57,17 @@ class Breaker:
             self._leave(trying)
         return came
 
+    def refusal(self, run: object) -> ModelFault | None:
+        """Why the run's calls are not sent any more; None where they are, or where the run has yet to see."""
+        with self._changed:
+            return None if self._fault is None or run not in self._refused else unasked(self._fault)
+
     def _enter(self, run: object) -> bool:
         """Whether this call is the one that tries for its run. Raises ModelFault where nothing is to be sent."""
         with self._changed:
             while self._fault is not None:
                 if run in self._refused:
-                    raise _unasked(self._fault)
+                    raise unasked(self._fault)
                 if self._trying is None:
                     self._trying = run
                     return True
@@ -81,7 +86,10 @@ class Breaker:
         self._changed.notify_all()
 
 
-def _unasked(fault: ModelFault) -> ModelFault:
+def unasked(fault: ModelFault) -> ModelFault:
+    """The same fault for calls that are not made because of it."""
+    if not fault.asked:
+        return fault
     return ModelFault(
         fault.kind,
         str(fault),

@@ -10,8 +10,10 @@ from elmer_pipelines.models.aliases import resolve
 from elmer_pipelines.models.naming import split_model
 
 if TYPE_CHECKING:
+    from elmer_pipelines.models.anthropic_batches import AnthropicBatches
     from elmer_pipelines.models.anthropic_text import AnthropicText
     from elmer_pipelines.models.local_embeddings import LocalEmbeddings
+    from elmer_pipelines.models.openai_batches import OpenAIBatches
     from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
     from elmer_pipelines.models.openai_text import OpenAIText
     from elmer_pipelines.settings import Settings
@@ -61,6 +63,32 @@ def _openai_text(settings: Settings, purpose: Purpose) -> OpenAIText:
         )
     key = settings.openai_api_key.get_secret_value()
     return OpenAIText(model_name(settings, purpose), key, settings.openai_base_url)
+
+
+def batch_services(settings: Settings) -> dict[str, AnthropicBatches | OpenAIBatches]:
+    """The services of message batches there are keys for: `anthropic`, `openai`, and `openai embeddings`.
+
+    Other servers that speak OpenAI's protocol rarely have batches: there they are not `offered`.
+    """
+    from urllib.parse import urlsplit
+
+    from elmer_pipelines.models.anthropic_batches import AnthropicBatches
+    from elmer_pipelines.models.anthropic_text import AnthropicText
+    from elmer_pipelines.models.openai_batches import OpenAIBatches
+    from elmer_pipelines.models.openai_embeddings import OpenAIEmbeddings
+    from elmer_pipelines.models.openai_text import OpenAIText
+
+    found: dict[str, AnthropicBatches | OpenAIBatches] = {}
+    if settings.anthropic_api_key is not None:
+        key, url = settings.anthropic_api_key.get_secret_value(), settings.anthropic_base_url
+        found["anthropic"] = AnthropicBatches(AnthropicText("batches", key, url), key)
+    if settings.openai_api_key is not None:
+        key, url = settings.openai_api_key.get_secret_value(), settings.openai_base_url
+        offered = url is None or (urlsplit(url).hostname or "").endswith("openai.com")
+        found["openai"] = OpenAIBatches(OpenAIText("batches", key, url), key, offered=offered)
+        vectors = OpenAIEmbeddings("batches", api_key=key, base_url=url)
+        found["openai embeddings"] = OpenAIBatches(vectors, key, offered=offered)
+    return found
 
 
 def account(settings: Settings, provider: str) -> str:

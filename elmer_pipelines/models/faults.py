@@ -29,6 +29,13 @@ _KINDS = {401: "auth", 402: "quota", 403: "permission", 404: "not_found", 413: "
 _KINDS[529] = "overloaded"
 _STREAM_KINDS = {"overloaded_error": "overloaded", "rate_limit_error": "rate_limit", "timeout_error": "timeout"}
 _STREAM_KINDS["api_error"] = "http_500"
+_ITEM_KINDS = {name: (kind, True) for name, kind in _STREAM_KINDS.items()} | {
+    "authentication_error": ("auth", False),
+    "billing_error": ("quota", False),
+    "permission_error": ("permission", False),
+    "not_found_error": ("not_found", False),
+    "request_too_large": ("too_large", False),
+}
 # A request longer than the model's context is a plain 400: OpenAI has a code for it, the others only words.
 _OVERSIZE = re.compile(r"context_length_exceeded|string_above_max_length|prompt is too long|maximum context length")
 _NEXT_STEPS = {
@@ -44,6 +51,7 @@ _NEXT_STEPS = {
     "refusal": "Read the record: the model declined to answer about it. Leave it out, or choose another model.",
     "truncated": "Raise the answer's token limit, or make the windows smaller.",
     "schema": "Retry; if it stays, the prompt and its schema disagree.",
+    "expired": "The next run sends it again, three times in all; ELMER_BATCH=never asks at once.",
     "bad_payload": "Retry; if it stays, check what answers at the base URL.",
 }
 # What the SDKs let through when a body is not what they expect (they do not validate answers).
@@ -133,6 +141,24 @@ def error_in_answer(answer: object, service: str) -> ModelFault | None:
     kind, retryable = _kind_of_type(error.get("type"))
     said = redact(f"{error.get('type')}: {_message_of(answer)}", "")
     return fault(kind, f"{service} sent an error in place of an answer ({said}).", retryable=retryable)
+
+
+def of_item(
+    error_type: object, said: str, service: str, *, status: int | None = None, code: object = None
+) -> ModelFault:
+    """The fault of one request of a batch: by its HTTP status where there is one, else by its error's type."""
+    kind, retryable = _ITEM_KINDS.get(str(error_type), (f"http_{status or 400}", False))
+    if status is not None:
+        kind = _KINDS.get(status, f"http_{status}")
+        retryable = status in (408, 409, 429) or status >= 500
+    if code in _FINAL_LIMITS:
+        kind, retryable = "quota", False
+    if kind == "http_400" and _OVERSIZE.search(f"{code} {said}"):
+        kind = "too_large"
+    labels = ", ".join(str(part) for part in (status, error_type, code) if part)
+    return fault(
+        kind, f"{service} refused the request in its batch ({labels}): {redact(said, '')}", retryable=retryable
+    )
 
 
 def _kind_of_type(error_type: object) -> tuple[str, bool]:

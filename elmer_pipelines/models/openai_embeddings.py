@@ -176,26 +176,26 @@ class OpenAIEmbeddings:
             for span in pack([tokens for _, tokens, _ in inputs])
         ]
 
+    def request(self, texts: list[str]) -> dict[str, Any]:
+        """What is sent for the texts."""
+        sized: dict[str, Any] = {} if self._name == "text-embedding-ada-002" else {"dimensions": self._dimensions}
+        return {"model": self._name, "input": texts, "encoding_format": "base64", **sized}
+
     def send(self, request: PackRequest) -> EmbeddedPack:
         """The vectors of one request, in one attempt. Raises ModelFault."""
-        sized: dict[str, Any] = {} if self._name == "text-embedding-ada-002" else {"dimensions": self._dimensions}
         try:
-            response = self._connected().embeddings.with_raw_response.create(
-                model=self._name, input=list(request.texts), encoding_format="base64", **sized
-            )
+            response = self.connected().embeddings.with_raw_response.create(**self.request(list(request.texts)))
             body = response.text
         except Exception as error:  # noqa: BLE001 - the SDK lets any builtin exception through
             # `from None`: a cause printed in a traceback could show the key the service echoed.
             raise classify(error, _SERVICE, secret=self._key) from None
-        try:
-            vectors, usage = _read(body, len(request.texts), self._dimensions)
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise unreadable(error, _SERVICE, body) from None
+        vectors, usage = read_vectors(body, len(request.texts), self._dimensions)
         limits = {name: value for name, value in response.headers.items() if "ratelimit" in name}
         request_id = response.headers.get("x-request-id")
         return EmbeddedPack(request.span, vectors, usage, request_id, request.cut, limits)
 
-    def _connected(self) -> openai.OpenAI:
+    def connected(self) -> openai.OpenAI:
+        """The client, made at the first use."""
         with self._lock:
             if self._client is None:
                 import httpx2
@@ -211,8 +211,15 @@ class OpenAIEmbeddings:
             return self._client
 
 
+def read_vectors(body: str, count: int, dimensions: int) -> tuple[NDArray[np.float32], Usage]:
+    """Vectors in the order of the inputs, each of length 1. Raises ModelFault; `lost` where they may have been some."""
+    try:
+        return _read(body, count, dimensions)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise unreadable(error, _SERVICE, body) from None
+
+
 def _read(body: str, count: int, dimensions: int) -> tuple[NDArray[np.float32], Usage]:
-    """Vectors in the order of the inputs, each of length 1. Raises ValueError and its kin on anything else."""
     import numpy as np
 
     answer = json.loads(body)

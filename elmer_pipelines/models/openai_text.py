@@ -106,11 +106,16 @@ class OpenAIText(TextClient):
                     raise fault from None
                 self._dialect = plainer
                 continue
-            return self._came(body, headers)
+            limits = {name: value for name, value in headers.items() if "ratelimit" in name}
+            return received(body, self._model, headers.get("x-request-id"), {"limits": limits}, self._service)
+
+    def request(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
+        """What is sent for the prompt in one piece, in the dialect learned so far."""
+        return self._request(prompt, schema.__name__, strict_schema(schema), self._dialect)
 
     def _sent(self, request: dict[str, Any], streamed: bool) -> tuple[str, Mapping[str, str]]:
         """The body and the headers of the answer; a stream put together."""
-        completions = self._connected().chat.completions
+        completions = self.connected().chat.completions
         if not streamed:
             whole = completions.with_raw_response.create(**request)
             return whole.text, whole.headers
@@ -119,14 +124,6 @@ class OpenAIText(TextClient):
             if streams.is_stream(coming.headers.get("content-type")):
                 return streams.completion(coming.iter_lines(), self._service), coming.headers
             return coming.text(), coming.headers
-
-    def _came(self, body: str, headers: Mapping[str, str]) -> RawAnswer:
-        try:
-            usage = _usage(_choice(body)[0])
-        except (ValueError, RecursionError, ModelFault) as error:
-            raise faults.unreadable(error, self._service, body) from None
-        limits = {name: value for name, value in headers.items() if "ratelimit" in name}
-        return RawAnswer(body, usage, self._model, headers.get("x-request-id"), {"limits": limits})
 
     def _request(self, prompt: Prompt, name: str, shape: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
         instructions = prompt.instructions
@@ -171,14 +168,15 @@ class OpenAIText(TextClient):
         The protocol knows no dates of retirement: the second value is always None.
         """
         try:
-            listed = sorted(str(one.id) for one in self._connected().models.list())
+            listed = sorted(str(one.id) for one in self.connected().models.list())
         except Exception as error:  # noqa: BLE001 - as above
             raise faults.classify(error, self._service, secret=self._key) from None
         if self._model in listed or f"{self._model}:latest" in listed:
             return "active", None
         raise faults.unknown_model(self._model, self._service, listed)
 
-    def _connected(self) -> openai.OpenAI:
+    def connected(self) -> openai.OpenAI:
+        """The client, made at the first use."""
         with self._lock:
             if self._client is None:
                 import httpx2
@@ -210,6 +208,16 @@ def _loosen(shape: dict[str, Any]) -> None:
     for one in (*inner, shape.get("items")):
         if isinstance(one, dict):
             _loosen(one)
+
+
+def received(
+    body: str, model: str, request_id: str | None, extra: dict[str, Any], service: str = "OpenAI"
+) -> RawAnswer:
+    """A completion as it came, with its usage read. Raises ModelFault; `lost` where it may have been an answer."""
+    try:
+        return RawAnswer(body, _usage(_choice(body)[0]), model, request_id, extra)
+    except (ValueError, RecursionError, ModelFault) as error:
+        raise faults.unreadable(error, service, body) from None
 
 
 def _named(error: Exception) -> str:

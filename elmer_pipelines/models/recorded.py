@@ -1,7 +1,7 @@
 """What the wrappers around a service's model agree on: raw adapters, who calls, a line of the ledger, the journal.
 
-The wrappers are `cached`, `retried`, `metered`, `budgeted` and `limited`, put together in `chains.py`. Where the
-journal lies is `store`'s matter; here are its Protocol and one in memory.
+The wrappers are `cached`, `retried`, `metered`, `budgeted`, `limited` and `breaker`, put together in `chains.py`. Where
+the journal lies is `store`'s matter; here are its Protocol and one in memory.
 """
 
 from __future__ import annotations

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 from elmer_pipelines.determinants import Determinants, labelled
-from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.errors import ModelFault, Waiting
 from elmer_pipelines.models.prompts import envelope, load_prompt
 from elmer_pipelines.models.protocols import Prompt, TextModel
 from elmer_pipelines.signals.model import Frequency, Quote, Severity
 from elmer_pipelines.signals.windows import Window, cut, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from elmer_pipelines.documents.model import Document, Segment
 
 PROMPT_FILE = Path(__file__).parent / "prompts" / "extract_signals.md"
+WINDOW_CHARS = 24_000
 MAX_ANSWER_TOKENS = 16_000  # thinking counts too; a window of 24,000 characters full of signals needs about 6,000
 _RENDERING = 1  # raise when `material` changes: answers to another question are not comparable
 _SPLIT = {"truncated", "too_large"}
@@ -50,7 +51,7 @@ class ClaudeExtractor:
     `overlap_segments` shape the windows.
     """
 
-    def __init__(self, text_model: TextModel, *, max_chars: int = 24_000, overlap_segments: int = 2) -> None:
+    def __init__(self, text_model: TextModel, *, max_chars: int = WINDOW_CHARS, overlap_segments: int = 2) -> None:
         self._text_model = text_model
         self._max_chars = max_chars
         self._overlap = overlap_segments
@@ -86,10 +87,20 @@ class ClaudeExtractor:
         )
 
     def extract(self, document: Document) -> list[Quote]:
-        """The quotes of one document, window by window; overlaps may give one twice. Raises ModelFault."""
+        """The quotes of one document, window by window; overlaps may give one twice. Raises ModelFault, Waiting."""
+        return self._of_windows(document, windows(document, self._max_chars, self._overlap))
+
+    def _of_windows(self, document: Document, parts: Iterable[Window]) -> list[Quote]:
+        """Every window is asked about before one that waits is told of, so that all wait in the same batch."""
         found: list[Quote] = []
-        for window in windows(document, self._max_chars, self._overlap):
-            found.extend(self._of_window(document, window))
+        waiting: Waiting | None = None
+        for part in parts:
+            try:
+                found.extend(self._of_window(document, part))
+            except Waiting as one:
+                waiting = one
+        if waiting is not None:
+            raise waiting
         return found
 
     def _of_window(self, document: Document, window: Window) -> list[Quote]:
@@ -101,8 +112,7 @@ class ClaudeExtractor:
         except ModelFault as fault:
             if fault.kind not in _SPLIT or window.end - window.start < _LEAST_WINDOW:
                 raise
-            parts = _smaller(document, window, turns)
-            return [quote for part in parts for quote in self._of_window(document, part)]
+            return self._of_windows(document, _smaller(document, window, turns))
         return [_as_quote(signal, document, window, turns) for signal in answer.signals]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.determinants import Determinants, differences, labelled
-from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.errors import ModelFault, Waiting
 from elmer_pipelines.ids import text_hash
+from elmer_pipelines.models.provenance import keeping_as
 from elmer_pipelines.models.redacted import redaction_of
 from elmer_pipelines.store import embeddings as store
 from elmer_pipelines.store import outcomes
@@ -116,20 +117,23 @@ def embed_records(
 
 def _embed(
     embedder: EmbeddingModel, todo: dict[str, str], keep: Callable[[dict[str, NDArray[np.float32]]], None]
-) -> dict[str, ModelFault]:
-    """Keep the vectors by text hash, request by request; the faults of the rest.
+) -> dict[str, ModelFault | Waiting]:
+    """Keep the vectors by text hash, request by request; the faults of the rest, or that they wait for a batch.
 
     A request that fails for what is in it is halved, down to one text. After MOST_FAULTS in a row it is the service
     that fails, not a text: the rest gets the same fault unasked.
     """
-    faults: dict[str, ModelFault] = {}
+    faults: dict[str, ModelFault | Waiting] = {}
     waiting, in_a_row = [list(todo)] if todo else [], 0
     while waiting:
         keys, done = waiting.pop(), 0
         try:
-            for span, vectors in _packs(embedder, [todo[key] for key in keys]):
-                keep(dict(zip(keys[span.start : span.stop], vectors, strict=True)))
-                done, in_a_row = span.stop, 0
+            with keeping_as(keys):
+                for span, vectors in _packs(embedder, [todo[key] for key in keys]):
+                    keep(dict(zip(keys[span.start : span.stop], vectors, strict=True)))
+                    done, in_a_row = span.stop, 0
+        except Waiting as one:
+            faults |= dict.fromkeys(keys[done:], one)
         except ModelFault as fault:
             rest = keys[done:]
             in_a_row += 1

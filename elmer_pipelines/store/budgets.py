@@ -98,6 +98,29 @@ def committed(connection: Connection, workspace_id: str, run_id: str | None, sin
     return Sums(*figures[:3]), Sums(*figures[3:])
 
 
+def owed(connection: Connection, workspace_id: str, run_id: str | None) -> Sums:
+    """The worst that requests waiting in open batches may still cost, whatever the day they are paid on.
+
+    To be asked before `committed`: a result that comes in between is then counted twice, never not at all.
+    """
+    row = connection.execute(
+        text(
+            """
+            WITH open AS (
+                SELECT b.workspace_id, b.run_id, b.owed_usd FROM elmer.workspaces w
+                JOIN elmer.model_batches b ON b.workspace_id = w.id WHERE b.state IN ('submitting', 'submitted')
+            )
+            SELECT coalesce(sum(owed_usd), 0),
+                   coalesce(sum(owed_usd) FILTER (WHERE workspace_id = :w), 0),
+                   coalesce(sum(owed_usd) FILTER (WHERE workspace_id = :w AND run_id = :run), 0)
+            FROM open
+            """
+        ),
+        {"w": workspace_id, "run": run_id},
+    ).one()
+    return Sums(*(float(one) for one in row))
+
+
 def reserve(
     connection: Connection, workspace_id: str, run_id: str | None, step: str, amount_usd: float, seconds: float
 ) -> int:

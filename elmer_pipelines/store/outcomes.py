@@ -150,14 +150,14 @@ def to_ask_anew(connection: Connection, workspace_id: str, step: str) -> set[str
 def claim(
     connection: Connection, workspace_id: str, step: str, owner: str, limit: int, lease_seconds: float
 ) -> list[str]:
-    """At most `limit` pending records that nobody else works on now; they are the owner's until the lease runs out."""
+    """At most `limit` pending records that nobody works on and that wait for nothing: the owner's for the lease."""
     rows = connection.execute(
         text(
             """
             WITH free AS (
                 SELECT record_id FROM elmer.outcomes
                 WHERE workspace_id = :workspace AND step = :step AND state = 'pending'
-                  AND (claimed_until IS NULL OR claimed_until < now())
+                  AND error_kind IS DISTINCT FROM 'waiting' AND (claimed_until IS NULL OR claimed_until < now())
                 ORDER BY record_id LIMIT :limit FOR UPDATE SKIP LOCKED
             )
             UPDATE elmer.outcomes o
@@ -194,6 +194,43 @@ def release(connection: Connection, workspace_id: str, step: str, owner: str) ->
         ),
         {"w": workspace_id, "s": step, "o": owner},
     )
+
+
+def await_answers(
+    connection: Connection, workspace_id: str, step: str, record_ids: Sequence[str], message: str, next_step: str
+) -> None:
+    """The records' answers are on their way: they stay pending, without an attempt, and nobody claims them until
+    `wake`."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET error_kind = 'waiting', message = :m, next_step = :n, updated_at = now() "
+            "WHERE workspace_id = :w AND step = :s AND record_id = ANY(:r) AND state = 'pending'"
+        ).bindparams(bindparam("r", type_=_TEXTS)),
+        {"w": workspace_id, "s": step, "r": list(record_ids), "m": message, "n": next_step},
+    )
+
+
+def wake(connection: Connection, workspace_id: str, step: str) -> None:
+    """Something came that records of the step wait for: let each be looked at again."""
+    connection.execute(
+        text(
+            "UPDATE elmer.outcomes SET error_kind = NULL, message = NULL, next_step = NULL, updated_at = now() "
+            "WHERE workspace_id = :w AND step = :s AND state = 'pending' AND error_kind = 'waiting'"
+        ),
+        {"w": workspace_id, "s": step},
+    )
+
+
+def count_waiting(connection: Connection, workspace_id: str) -> dict[str, int]:
+    """Per step, how many records wait for an answer that is on its way; steps without one are left out."""
+    rows = connection.execute(
+        text(
+            "SELECT step, count(*) FROM elmer.outcomes WHERE workspace_id = :w AND state = 'pending' "
+            "AND error_kind = 'waiting' GROUP BY step ORDER BY step"
+        ),
+        {"w": workspace_id},
+    )
+    return {step: int(number) for step, number in rows}
 
 
 def put_back(connection: Connection, workspace_id: str, step: str, record_id: str) -> None:

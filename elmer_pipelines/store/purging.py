@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ARRAY, Text, bindparam, text
 
 from elmer_pipelines.ids import text_hash
-from elmer_pipelines.store import duplicates, embeddings
+from elmer_pipelines.store import batches, duplicates, embeddings
 from elmer_pipelines.store.documents import KEPT_OUT
 from elmer_pipelines.store.projects import project_text
 
@@ -210,9 +210,10 @@ def _artifacts(
 def delete(connection: Connection, workspace_id: str, found: Traces, files: Sequence[str]) -> None:
     """Delete these traces, and all that the tables know of the source `files` (paths that held nothing else)."""
     hashes = _hashes(connection, workspace_id, found)
+    # First, so that what a collector of batches keeps until now goes below.
+    batches.purge(connection, workspace_id, found.answers, sorted(hashes))
     for table, column, ids in (
         ("model_answers", "fingerprint", found.answers),
-        ("model_batch_items", "fingerprint", found.answers),
         ("answer_records", "fingerprint", found.answers),
         ("answer_records", "record_id", found.documents),
         ("citations", "artifact_id", found.artifacts),

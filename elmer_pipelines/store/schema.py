@@ -594,6 +594,8 @@ model_batches = Table(
     Column("run_id", Text),
     Column("state", Text, nullable=False, server_default="submitting"),
     Column("items", Integer, nullable=False),
+    # The worst its waiting items may cost: owed, as far as budgets are concerned.
+    Column("owed_usd", Numeric(16, 10), nullable=False, server_default="0"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
     _at("created_at", default=True),
     _at("submitted_at"),
@@ -610,9 +612,18 @@ model_batch_items = Table(
     _key("batch_id"),
     _key("fingerprint"),
     Column("state", Text, nullable=False, server_default="waiting"),
+    # What is to be sent; emptied once the service has it.
     Column("request", JSONB, nullable=False),
+    Column("prompt", Text),
+    # Of a text to embed: the hash its vector is kept under. NULL: the answer is kept under the fingerprint.
+    Column("keep_as", Text),
+    Column("worst_usd", Numeric(16, 10), nullable=False, server_default="0"),
     Column("error_kind", Text),
+    Column("message", Text),
+    Column("retryable", Boolean, nullable=False, server_default="false"),
+    # How it ended has become an outcome: it is counted no more.
+    Column("told", Boolean, nullable=False, server_default="false"),
     _to("model_batches", "batch_id"),
-    CheckConstraint("state IN ('waiting', 'answered', 'failed', 'expired')", name="state"),
+    CheckConstraint("state IN ('waiting', 'purged', 'answered', 'failed', 'expired')", name="state"),
     Index("ix_model_batch_items_fingerprint", "workspace_id", "fingerprint"),
 )

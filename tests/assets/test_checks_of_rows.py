@@ -49,7 +49,7 @@ def test_all_is_well_at_first(database: Database, workspace: str, filled: str) -
     assert [one.summary for one in found if not one.passed] == []
     assert found[0].figures["signals"] >= 1
     assert found[1].figures == {
-        "documents": 1, "looked_at": 1, "failed": 0, "with_signals": 1, "share_with_signals": 1.0,
+        "documents": 1, "looked_at": 1, "failed": 0, "waiting": 0, "with_signals": 1, "share_with_signals": 1.0,
     }  # fmt: skip
 
 
@@ -76,6 +76,19 @@ def test_missing_and_stretched_vectors_are_found(database: Database, workspace: 
     with database.begin() as connection:
         found = checks.signals_have_vectors(connection, workspace, filled)
     assert not found.passed and found.serious and found.figures["bad_length"] >= 1
+
+
+def test_signals_that_wait_for_a_batch_are_excused(database: Database, workspace: str, filled: str) -> None:
+    _run(database, "DELETE FROM elmer.embeddings WHERE model = :m", m=filled)
+    waiting = "state = 'pending', error_kind = 'waiting'"
+    _run(database, f"UPDATE elmer.outcomes SET {waiting} WHERE step = 'signal_embeddings'")
+    with database.begin() as connection:
+        found = checks.signals_have_vectors(connection, workspace, filled)
+    assert found.passed and found.figures["waiting"] == found.figures["signals"]
+    assert "wait for a message batch" in found.summary
+    _run(database, "UPDATE elmer.outcomes SET error_kind = NULL WHERE step = 'signal_embeddings'")
+    with database.begin() as connection:
+        assert not checks.signals_have_vectors(connection, workspace, filled).passed
 
 
 def test_documents_and_signals_nobody_looked_at_are_found(database: Database, workspace: str, filled: str) -> None:

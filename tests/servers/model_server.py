@@ -29,14 +29,17 @@ if __package__:
     from servers import vectors as vectors_of
     from servers.allowing import Allowing
     from servers.answers import answer
+    from servers.batches import Answered, Batches
 else:
     import chat
     import streams
     import vectors as vectors_of
     from allowing import Allowing
     from answers import answer  # run as a program
+    from batches import Answered, Batches
 
 Json = dict[str, Any]
+_LEAST_CACHED = 1_024  # tokens
 THOUGHT = chat.THOUGHT
 RETIRED = ("claude-sonnet-4-", "claude-3", "claude-opus-4-0", "claude-opus-4-2025")
 
@@ -48,6 +51,7 @@ class Call:
     endpoint: str
     headers: dict[str, str]
     body: Json
+    prefixes: set[str] = field(default_factory=set, compare=False, repr=False)  # those the service has in its cache
 
 
 class Refused(Exception):
@@ -85,6 +89,9 @@ class ModelServer:
     fenced, without:PARAMETER.
     For embeddings: reversed, short, wrong_size, not_finite, zero, bad_base64, same_index, floats.
 
+    `batches` are message batches. Instructions of 1,024 tokens and more that a request marks are written to the
+    service's cache once and read from it after that, as its usage tells.
+
     Every request is answered `latency_s` seconds late. With `requests_per_minute` there is an allowance that comes back
     evenly, of which at most `burst` (default: a minute's worth) are kept; headers tell of it, and who asks for more is
     refused with 429. GET /counters gives `counters()`.
@@ -108,6 +115,8 @@ class ModelServer:
         self._lock = threading.Lock()
         self.choose: Callable[[Call], str] = lambda call: "ok"
         self.released = threading.Event()
+        self._prefixes: set[str] = set()
+        self.batches = Batches(lambda endpoint, body, name: _body(Call(endpoint, {}, body, self._prefixes), name))
         self._http = _Http(("127.0.0.1", port), self)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="model-server", daemon=True)
 
@@ -122,6 +131,7 @@ class ModelServer:
         return self.url + "/v1"
 
     def start(self) -> ModelServer:
+        self.batches.url = self.url
         self._thread.start()
         return self
 
@@ -183,6 +193,7 @@ class ModelServer:
             self.released.wait(self._latency_s)
         try:
             _check_key(call)
+            call = replace(call, prefixes=self._prefixes)
             return _scripted(name or self.choose(call), call, self.released)
         except Refused as refused:
             return _error(call.endpoint, refused.status, refused.kind, refused.message)
@@ -229,6 +240,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/counters":
             self._send(Reply(json.dumps(self.server.owner.counters()).encode()))
             return
+        if self._of_batches(self.server.owner.batches.get(self.path)):
+            return
         found = re.fullmatch(r"/v1/models(?:/([^/?]+))?/?(?:\?.*)?", self.path)
         if found is None:
             self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
@@ -241,12 +254,21 @@ class _Handler(BaseHTTPRequestHandler):
         if len(raw) < length:
             self.close_connection = True  # the client was killed while it asked
             return
+        kind = self.headers.get("content-type", "")
+        if self._of_batches(self.server.owner.batches.post(self.path.split("?")[0], kind, raw)):
+            return
         endpoint = self.path.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
         if endpoint not in _ENDPOINTS:
             self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._send(self.server.owner.reply(Call(endpoint, headers, json.loads(raw))))
+
+    def _of_batches(self, answered: Answered | None) -> bool:
+        if answered is not None:
+            status, body, drop = answered
+            self._send(Reply(body, status, drop=drop))
+        return answered is not None
 
     def _send(self, reply: Reply) -> None:
         if reply.drop:
@@ -381,14 +403,17 @@ def _body(call: Call, name: str) -> Json:
     try:
         if call.endpoint == "completions":
             return chat.completion(call.body, "ok" if name == "without" else name)
-        return _messages(call.body, name) if call.endpoint == "messages" else _embeddings(call.body, name)
+        return (
+            _messages(call.body, name, call.prefixes) if call.endpoint == "messages" else _embeddings(call.body, name)
+        )
     except ValueError as error:
         raise Refused(400, "invalid_request_error", str(error)) from error
 
 
-def _messages(body: Json, name: str) -> Json:
+def _messages(body: Json, name: str, prefixes: set[str]) -> Json:
     _check_messages(body)
     system = body.get("system") or ""
+    cached = _from_cache(system, prefixes)
     system = system if isinstance(system, str) else "".join(block["text"] for block in system)
     content = body["messages"][-1]["content"]
     user = content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
@@ -414,14 +439,23 @@ def _messages(body: Json, name: str) -> Json:
         "stop_sequence": None,
         "stop_details": {"type": "refusal", "category": "general_harms"} if name == "refusal" else None,
         "usage": {
-            "input_tokens": math.ceil((len(system) + len(user)) / 4),
+            "input_tokens": math.ceil((len(system) + len(user)) / 4) - sum(cached.values()),
             "output_tokens": math.ceil(len(said) / 4) + THOUGHT,
             "output_tokens_details": {"thinking_tokens": THOUGHT},
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
+            **cached,
         },
     }
     return dict.fromkeys(whole) if name == "all_none" else whole
+
+
+def _from_cache(system: str | list[Json], prefixes: set[str]) -> dict[str, int]:
+    """The tokens of marked instructions that were written to the cache or read from it: none of short ones."""
+    blocks = [] if isinstance(system, str) else system
+    prefix = "".join(block["text"] for block in blocks if block.get("cache_control"))
+    tokens = len(prefix) // 4 if len(prefix) // 4 >= _LEAST_CACHED else 0
+    read = prefix in prefixes
+    prefixes.add(prefix)
+    return {"cache_creation_input_tokens": 0 if read else tokens, "cache_read_input_tokens": tokens if read else 0}
 
 
 def _check_messages(body: Json) -> None:
