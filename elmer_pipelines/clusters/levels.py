@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elmer_pipelines.clusters.communities import communities, communities_from, modularity
+from elmer_pipelines.clusters.communities import communities, modularity
+from elmer_pipelines.clusters.warm import communities_again
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,6 @@ NEAR_OPTIMAL = 0.04  # of the score: so much worse the themes of last time may b
 WARM_UP_TO = 200_000  # nodes; a start partition has to be handed over as text, 1 GB for these
 _MANY = 50_000
 _MIDDLE = (1, 3, 5, 7)  # of the resolutions: those tried first among many signals, to save time
-_WARM_ITERATIONS = 2  # enough to improve on the start, few enough to stay near it
 _SILHOUETTE_CELLS = 4_000_000
 
 
@@ -51,7 +51,7 @@ def pick(graph: csr_array, vectors: NDArray[np.float32], previous: NDArray[np.in
     best = tried[_best(tried)]
     if returning and previous is not None:
         like = _like(list(tried.values()), best.score - NEAR_OPTIMAL, previous)
-        kept = communities_from(graph, like.resolution, _WARM_ITERATIONS, previous)
+        kept = communities_again(graph, like.resolution, previous)
         again = _scored(graph, vectors, like.resolution, kept)
         if again.score >= best.score - NEAR_OPTIMAL:
             return again

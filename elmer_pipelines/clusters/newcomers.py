@@ -14,7 +14,7 @@ import numpy as np
 
 from elmer_pipelines.clusters.identity import new_id
 from elmer_pipelines.clusters.pins import honour
-from elmer_pipelines.clusters.placing import NOWHERE, VOTERS, Bounds, Near, near_enough, nearest_of, vote
+from elmer_pipelines.clusters.placing import NOWHERE, VOTERS, Bounds, Near, near_enough, nearest_of, once_joined, vote
 from elmer_pipelines.clusters.reclustering import pins_of
 from elmer_pipelines.clusters.summary import Member as Voice
 from elmer_pipelines.clusters.tiers import summed_up
@@ -104,12 +104,16 @@ def _voted(
     number = {theme: row for row, theme in enumerate(themes)}
     theme_of = np.array([*(number[theme] for theme, _ in names), NOWHERE], dtype=np.int32)
     clusters = theme_of[near.clusters]
-    votes = vote(near.within(clusters))
+    least = bounds.neighbour if bounds else 0.0
+    votes = vote(near.within(clusters), least)
     inside = np.where(clusters == votes.winner[:, None], near.clusters, np.int32(NOWHERE))
-    places = vote(near.within(inside)).winner
-    centres = store.centres(connection, workspace_id, "theme", [themes[one] for one in set(votes.winner) - {NOWHERE}])
-    to_centre = _to_winner(vectors, votes.winner, themes, centres)
-    fits = near_enough(votes, to_centre, bounds) if bounds else np.zeros(len(hashes), dtype=bool)
+    places = vote(near.within(inside), least).winner
+    winners = [themes[one] for one in set(votes.winner) - {NOWHERE}]
+    to_centre = _to_winner(vectors, votes.winner, themes, store.centres(connection, workspace_id, "theme", winners))
+    pulls = member_store.pulls(connection, workspace_id, winners)
+    pull = np.array([pulls.get(themes[one], 0.0) if one != NOWHERE else 0.0 for one in votes.winner], dtype=np.float32)
+    joined = once_joined(to_centre, pull)
+    fits = near_enough(votes, joined, bounds) if bounds else np.zeros(len(hashes), dtype=bool)
     row_of = {text_hash: row for row, text_hash in enumerate(hashes)}
     found = []
     for signal_id, text_hash in fresh:
@@ -173,7 +177,7 @@ def _searched(connection: Connection, workspace_id: str, embedder: EmbeddingMode
         similarities[row, filled[row]] = one.similarity
         places[row, filled[row]] = number[one.cluster_id, one.need_id]
         filled[row] += 1
-    return _Around(Near(similarities, places, np.zeros(places.shape, dtype=bool)), names)
+    return _Around(Near(similarities, places, np.zeros(places.shape, dtype=bool), similarities), names)
 
 
 def _pinned(

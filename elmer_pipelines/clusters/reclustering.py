@@ -41,7 +41,8 @@ REMEMBERED_DAYS = 90  # for so long an ended cluster comes back under its id whe
 class Before:
     """Where signals were before, by level: signal id to cluster id; `everybody` had a place, if only in no cluster.
 
-    `placed_since` counts the members that neighbours took into each theme after the last clustering. A signal that is
+    `placed_since` counts the members that neighbours took into each theme after the last clustering, `newcomers` are
+    they: a clustering starts without them, so that they may turn out to be about something new. A signal that is
     new, but says word for word what one said that is gone, stands in its place: the signals of a renamed document keep
     their clusters.
     """
@@ -50,6 +51,7 @@ class Before:
     need: dict[str, str]
     area: dict[str, str]
     placed_since: dict[str, int]
+    newcomers: frozenset[str]
     everybody: frozenset[str]
 
     def at(self, level: Level) -> dict[str, str]:
@@ -85,8 +87,10 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
     ids = [row["id"] for row in having]
     # Keys of the words, not of ids: the same documents are grouped alike in every workspace.
     keys = [f"{row['text_hash']}-{number:08}" for number, row in enumerate(having)]
-    levels = Levels.of(regroup(vectors, keys, embedder.scale.unrelated, [before.theme.get(one) for one in ids]))
-    bounds = calibrate(vectors, levels.themes, centroids(vectors, levels.themes))
+    start = [None if one in before.newcomers else before.theme.get(one) for one in ids]
+    levels = Levels.of(regroup(vectors, keys, embedder.scale.unrelated, start))
+    centres = centroids(vectors, levels.themes)
+    bounds = calibrate(vectors, levels.themes, centres, embedder.scale.unrelated)
     matcher = _Matcher(connection, workspace_id, before, ids)
     first = matcher.match("theme", levels.themes)
     pins = pins_of(connection, workspace_id)
@@ -145,6 +149,7 @@ def _before(places: Sequence[Place], having: Sequence[Mapping[str, Any]]) -> Bef
     return Before(
         **maps,
         placed_since=dict(since),
+        newcomers=frozenset(one.signal_id for one in places if one.placed_by == "neighbours"),
         everybody=frozenset(known),
     )
 

@@ -154,6 +154,18 @@ def clustered_texts(connection: Connection, workspace_id: str) -> dict[str, tupl
     return {row.text_hash: (row.cluster_id, row.need_id) for row in rows}
 
 
+def pulls(connection: Connection, workspace_id: str, cluster_ids: Sequence[str]) -> dict[str, float]:
+    """The sum of the members' similarities to the centre, for each of these themes that has members."""
+    rows = connection.execute(
+        text(
+            "SELECT cluster_id, sum(similarity) AS pull FROM elmer.cluster_members "
+            "WHERE workspace_id = :w AND cluster_id = ANY(:ids) AND similarity IS NOT NULL GROUP BY cluster_id"
+        ),
+        {"w": workspace_id, "ids": list(cluster_ids)},
+    )
+    return {row.cluster_id: float(row.pull) for row in rows}
+
+
 def unclustered(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
     """Live signals in no cluster, those nearest to one first: signal_id, words, nearest_id, theme, similarity."""
     rows = connection.execute(

@@ -9,7 +9,16 @@ from corpus import Corpus
 from elmer_pipelines.clusters import newcomers
 from elmer_pipelines.clusters.clustering import ask_nightly, cluster_signals, standing
 from elmer_pipelines.clusters.drift import Since, decide, due_tonight
-from elmer_pipelines.clusters.placing import NOWHERE, Bounds, Near, calibrate, near_enough, nearest_of, vote
+from elmer_pipelines.clusters.placing import (
+    NOWHERE,
+    Bounds,
+    Near,
+    calibrate,
+    near_enough,
+    nearest_of,
+    once_joined,
+    vote,
+)
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import clusterings
 from elmer_pipelines.store.database import Database
@@ -18,7 +27,8 @@ from elmer_pipelines.store.database import Database
 def near(*neighbours: tuple[float, int], mutual: tuple[bool, ...] = ()) -> Near:
     similarities, clusters = zip(*neighbours, strict=True)
     both = mutual or (False,) * len(neighbours)
-    return Near(np.array([similarities], dtype=np.float32), np.array([clusters], dtype=np.int32), np.array([both]))
+    own = np.array([similarities], dtype=np.float32)
+    return Near(own, np.array([clusters], dtype=np.int32), np.array([both]), own)
 
 
 def test_neighbours_vote_with_their_similarity_and_twice_where_both_are_near() -> None:
@@ -53,18 +63,49 @@ def test_only_what_is_near_to_a_member_and_to_the_centre_is_taken() -> None:
         assert near_enough(found, np.array([0.8], dtype=np.float32), bounds)[0] == fits
 
 
+def test_those_too_far_to_be_neighbours_do_not_vote_where_any_is_near() -> None:
+    crowd = near((0.6, 0), (0.4, 1), (0.4, 1))
+    assert vote(crowd).winner[0] == 1
+    assert vote(crowd, least=0.5).winner[0] == 0
+    assert vote(crowd, least=0.9).winner[0] == 1, "the nearest cluster is told of one that fits nowhere too"
+
+
+def test_a_vote_weighs_what_is_not_common_to_all() -> None:
+    chance = np.random.default_rng(4)
+    common = np.zeros(16)
+    common[0] = 3.0
+    labels = np.repeat(np.arange(2), 100).astype(np.int32)
+    clustered = (common + np.eye(16)[labels + 1] + 0.2 * chance.normal(size=(200, 16))).astype(np.float32)
+    clustered /= np.linalg.norm(clustered, axis=1, keepdims=True)
+    found = nearest_of(clustered[:1], clustered, labels, own=np.array([0]))
+    assert vote(found).winner[0] == 0
+    assert found.similarities[0, :14].min() > 0.9
+    assert found.weights[0, :14].max() < found.similarities[0, :14].max() - 0.1
+
+
+def test_a_joining_signal_draws_the_centre_towards_itself() -> None:
+    chance = np.random.default_rng(2)
+    vectors = (np.eye(6)[0] + 0.3 * chance.normal(size=(5, 6))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    members, joining = vectors[:4].sum(axis=0), vectors[4]
+    pull = np.float32(np.linalg.norm(members))
+    with_it = members + joining
+    found = once_joined(np.array([joining @ members / pull], dtype=np.float32), np.array([pull], dtype=np.float32))
+    assert found[0] == pytest.approx(joining @ with_it / np.linalg.norm(with_it), abs=1e-5)
+
+
 def test_a_clustering_gives_bounds_that_its_own_members_keep() -> None:
     chance = np.random.default_rng(1)
     labels = np.repeat(np.arange(3), 40).astype(np.int32)
     vectors = (np.eye(8)[labels] + 0.2 * chance.normal(size=(120, 8))).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     centres = np.eye(8, dtype=np.float32)[:3]
-    bounds = calibrate(vectors, labels, centres)
+    bounds = calibrate(vectors, labels, centres, 0.1)
     assert bounds is not None
     assert bounds.agreement > 0.95
     kept = vote(nearest_of(vectors, vectors, labels, own=np.arange(120)))
     assert near_enough(kept, np.einsum("ij,ij->i", vectors, centres[labels]), bounds).mean() > 0.95
-    assert calibrate(vectors, np.full(120, NOWHERE, dtype=np.int32), centres) is None
+    assert calibrate(vectors, np.full(120, NOWHERE, dtype=np.int32), centres, 0.1) is None
 
 
 @pytest.mark.parametrize(

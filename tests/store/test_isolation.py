@@ -168,6 +168,8 @@ def test_the_clusters_and_pins_of_one_are_not_there_for_the_other(database: Data
         assert pinning.listed(connection, "ours") == []
         assert cluster_store.find(connection, "ours", [cluster]) == {}
         assert cluster_members.places(connection, "ours", ids["theirs"]) == []
+        assert cluster_members.pulls(connection, "ours", [cluster]) == {}
+        assert cluster_members.pulls(connection, "theirs", [cluster])[cluster] > 0
         for refused in (
             lambda: history.history(connection, "ours", cluster),
             lambda: pinning.pin_to(connection, "ours", ids["ours"][0], cluster),
