@@ -22,7 +22,8 @@ SILHOUETTE_WEIGHT = 1.0  # anything from 0.75 to 1.25 serves nearly as well, see
 NEAR_OPTIMAL = 0.04  # of the score: so much worse the themes of last time may be and stay
 WARM_UP_TO = 200_000  # nodes; a start partition has to be handed over as text, 1 GB for these
 _MANY = 50_000
-_MIDDLE = (1, 3, 5, 7)  # of the resolutions: those tried first among many signals, to save time
+_ALL_UP_TO = 10_000
+_MIDDLE = (1, 3, 5, 7)  # of the resolutions: those tried first among more signals than that, to save time
 _SILHOUETTE_CELLS = 4_000_000
 
 
@@ -43,7 +44,7 @@ def pick(graph: csr_array, vectors: NDArray[np.float32], previous: NDArray[np.in
     """
     returning = previous is not None and bool(np.any(previous >= 0)) and len(vectors) <= WARM_UP_TO
     step = 1 if returning else 2
-    first = range(0, len(RESOLUTIONS), step) if len(vectors) <= _MANY else _MIDDLE
+    first = range(0, len(RESOLUTIONS), step) if len(vectors) <= _ALL_UP_TO else _MIDDLE
     tried = {place: _level(graph, vectors, RESOLUTIONS[place]) for place in first}
     for place in (_best(tried) - 1, _best(tried) + 1):
         if 0 <= place < len(RESOLUTIONS) and place not in tried:
