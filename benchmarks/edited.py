@@ -48,6 +48,7 @@ def run(documents: int = DOCUMENTS) -> list[Result]:
 def _environment(folder: Path, url: str) -> dict[str, str]:
     return {
         "ELMER_HOME": str(folder / "home"),
+        "ELMER_BATCH": "never",  # what is counted is one call after the other
         "ANTHROPIC_API_KEY": "key",
         "ANTHROPIC_BASE_URL": url,
         "OPENAI_API_KEY": "key",
