@@ -110,6 +110,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_documents")),
         schema="elmer",
     )
+    op.create_index("ix_documents_content", "documents", ["workspace_id", "content_hash"], unique=False, schema="elmer")
     op.create_index("ix_documents_source", "documents", ["workspace_id", "source_path"], unique=False, schema="elmer")
     op.create_index(
         "uq_documents_live_address",
@@ -224,7 +225,6 @@ def upgrade() -> None:
         sa.Column("next_step", sa.Text(), nullable=True),
         sa.Column("retryable", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("run_id", sa.Text(), nullable=True),
-        sa.Column("determined_by", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("claimed_by", sa.Text(), nullable=True),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -369,13 +369,6 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "document_id", "content_hash", name=op.f("pk_document_versions")),
-        schema="elmer",
-    )
-    op.create_index(
-        "ix_document_versions_text",
-        "document_versions",
-        ["workspace_id", "text_fingerprint"],
-        unique=False,
         schema="elmer",
     )
     op.create_table(
@@ -608,7 +601,6 @@ def downgrade() -> None:
     op.drop_index("ix_model_batch_items_fingerprint", table_name="model_batch_items", schema="elmer")
     op.drop_table("model_batch_items", schema="elmer")
     op.drop_table("initiatives", schema="elmer")
-    op.drop_index("ix_document_versions_text", table_name="document_versions", schema="elmer")
     op.drop_table("document_versions", schema="elmer")
     op.drop_table("cluster_trends", schema="elmer")
     op.drop_index("uq_artifacts_version", table_name="artifacts", schema="elmer")
@@ -630,6 +622,7 @@ def downgrade() -> None:
         "uq_documents_live_address", table_name="documents", schema="elmer", postgresql_where="retired_at IS NULL"
     )
     op.drop_index("ix_documents_source", table_name="documents", schema="elmer")
+    op.drop_index("ix_documents_content", table_name="documents", schema="elmer")
     op.drop_table("documents", schema="elmer")
     op.drop_table("clusters", schema="elmer")
     op.drop_table("cluster_events", schema="elmer")
