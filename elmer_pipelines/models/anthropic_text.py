@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models import faults, streams
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
-from elmer_pipelines.models.retrying import Retrying
 from elmer_pipelines.models.text_client import TextClient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     import anthropic
     import httpx2
 
+    from elmer_pipelines.models.retrying import Retrying
+
 _SERVICE = "Anthropic"
 
 
-class AnthropicText(TextClient):
+class AnthropicText(TextClient["anthropic.Anthropic"]):
     """A TextModel on one Claude model; one client, built on first use, safe for many threads.
 
     `base_url` has no `/v1`; None leaves it to the SDK. `timeout` is in seconds per read. Raises SettingsError on an
@@ -44,16 +44,15 @@ class AnthropicText(TextClient):
         *,
         retrying: Retrying | None = None,
     ) -> None:
-        if not api_key.strip():
-            raise SettingsError("ANTHROPIC_API_KEY is empty. Set it in .env.local, or unset it to use local models.")
+        super().__init__(
+            api_key,
+            base_url,
+            timeout,
+            http_client,
+            retrying,
+            no_key="ANTHROPIC_API_KEY is empty. Set it in .env.local, or unset it to use local models.",
+        )
         self._model = model
-        self._key = api_key.strip()
-        self._base_url = base_url
-        self._timeout = timeout
-        self._http_client = http_client
-        self._retrying = retrying or Retrying()
-        self._lock = threading.Lock()
-        self._client: anthropic.Anthropic | None = None
 
     def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
         """What the service sent for the prompt, in one attempt: whole, not yet trusted. Raises ModelFault."""
@@ -122,21 +121,10 @@ class AnthropicText(TextClient):
         except Exception as error:  # noqa: BLE001 - as above
             raise faults.classify(error, _SERVICE, secret=self._key) from None
 
-    def connected(self) -> anthropic.Anthropic:
-        """The client, made at the first use."""
-        with self._lock:
-            if self._client is None:
-                import anthropic
-                import httpx2
+    def _sdk(self) -> Callable[..., anthropic.Anthropic]:
+        import anthropic
 
-                self._client = anthropic.Anthropic(
-                    api_key=self._key,
-                    base_url=self._base_url,
-                    timeout=httpx2.Timeout(self._timeout, connect=min(5.0, self._timeout)),
-                    max_retries=0,  # the SDK would obey a retry-after of hours
-                    http_client=self._http_client,
-                )
-            return self._client
+        return anthropic.Anthropic
 
 
 @lru_cache(maxsize=64)

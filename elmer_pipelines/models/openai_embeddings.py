@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.models.faults import classify, fault, unreadable
 from elmer_pipelines.models.protocols import SimilarityScale, Usage
-from elmer_pipelines.models.retrying import Retrying
+from elmer_pipelines.models.service_client import ServiceClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import httpx2
     import numpy as np
     import openai
     from numpy.typing import NDArray
+
+    from elmer_pipelines.models.retrying import Retrying
 
 # Limits of one request, from the docstring of `embeddings.create` in the openai SDK 3.54.0.
 MAX_INPUTS = 2_048
@@ -85,7 +85,7 @@ def cut_to_tokens(text: str, limit: int = MAX_INPUT_TOKENS) -> tuple[str, int, b
     return head, len(tokens), cut
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(ServiceClient["openai.OpenAI"]):
     """An EmbeddingModel on the OpenAI API; one client, built on first use, safe for many threads.
 
     `base_url` includes `/v1`; None leaves it to the SDK. Vectors of another size than the model's own are stored under
@@ -105,17 +105,16 @@ class OpenAIEmbeddings:
         http_client: httpx2.Client | None = None,
         retrying: Retrying | None = None,
     ) -> None:
-        if not api_key.strip():
-            raise SettingsError("OPENAI_API_KEY is empty. Set it in .env.local, or unset it to use local models.")
+        super().__init__(
+            api_key,
+            base_url,
+            timeout,
+            http_client,
+            retrying,
+            no_key="OPENAI_API_KEY is empty. Set it in .env.local, or unset it to use local models.",
+        )
         self._name = model
         self._dimensions = dimensions
-        self._key = api_key.strip()
-        self._base_url = base_url
-        self._timeout = timeout
-        self._http_client = http_client
-        self._retrying = retrying or Retrying()
-        self._lock = threading.Lock()
-        self._client: openai.OpenAI | None = None
 
     @property
     def model(self) -> str:
@@ -138,13 +137,6 @@ class OpenAIEmbeddings:
 
     def __repr__(self) -> str:
         return f"OpenAIEmbeddings({self.model!r}, {self._dimensions})"
-
-    def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
 
     def embed(self, texts: list[str]) -> NDArray[np.float32]:
         """Shape (len(texts), dimensions), float32, each row of length 1. Raises ModelFault."""
@@ -194,21 +186,10 @@ class OpenAIEmbeddings:
         request_id = response.headers.get("x-request-id")
         return EmbeddedPack(request.span, vectors, usage, request_id, request.cut, limits)
 
-    def connected(self) -> openai.OpenAI:
-        """The client, made at the first use."""
-        with self._lock:
-            if self._client is None:
-                import httpx2
-                import openai
+    def _sdk(self) -> Callable[..., openai.OpenAI]:
+        import openai
 
-                self._client = openai.OpenAI(
-                    api_key=self._key,
-                    base_url=self._base_url,
-                    timeout=httpx2.Timeout(self._timeout, connect=min(5.0, self._timeout)),
-                    max_retries=0,  # one place decides about retries
-                    http_client=self._http_client,
-                )
-            return self._client
+        return openai.OpenAI
 
 
 def read_vectors(body: str, count: int, dimensions: int) -> tuple[NDArray[np.float32], Usage]:

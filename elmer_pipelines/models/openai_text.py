@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from elmer_pipelines.errors import ModelFault, SettingsError
+from elmer_pipelines.errors import ModelFault
 from elmer_pipelines.models import faults, streams
 from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer, Usage
-from elmer_pipelines.models.retrying import Retrying
 from elmer_pipelines.models.text_client import TextClient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     import httpx2
     import openai
+
+    from elmer_pipelines.models.retrying import Retrying
 
 # Rules that strict schemas may not have; what comes back is validated here against all of them.
 _UNENFORCED = {"default", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "format", "pattern"}
@@ -56,7 +56,7 @@ class Dialect:
         return None
 
 
-class OpenAIText(TextClient):
+class OpenAIText(TextClient["openai.OpenAI"]):
     """A TextModel on one model behind OpenAI's chat protocol; one client, built on first use, safe for many threads.
 
     `base_url` includes `/v1`; None leaves it to the SDK. `timeout` is in seconds per read. Servers other than OpenAI
@@ -76,16 +76,15 @@ class OpenAIText(TextClient):
         *,
         retrying: Retrying | None = None,
     ) -> None:
-        if not api_key.strip():
-            raise SettingsError("OPENAI_API_KEY is empty. Set it in .env.local, or choose a model of another provider.")
+        super().__init__(
+            api_key,
+            base_url,
+            timeout,
+            http_client,
+            retrying,
+            no_key="OPENAI_API_KEY is empty. Set it in .env.local, or choose a model of another provider.",
+        )
         self._model = model
-        self._key = api_key.strip()
-        self._base_url = base_url
-        self._timeout = timeout
-        self._http_client = http_client
-        self._retrying = retrying or Retrying()
-        self._lock = threading.Lock()
-        self._client: openai.OpenAI | None = None
         host = urlsplit(base_url or "").netloc.rpartition("@")[2]
         self._is_openai = not host or host.endswith("openai.com")
         self._service = "OpenAI" if self._is_openai else host
@@ -175,21 +174,10 @@ class OpenAIText(TextClient):
             return "active", None
         raise faults.unknown_model(self._model, self._service, listed)
 
-    def connected(self) -> openai.OpenAI:
-        """The client, made at the first use."""
-        with self._lock:
-            if self._client is None:
-                import httpx2
-                import openai
+    def _sdk(self) -> Callable[..., openai.OpenAI]:
+        import openai
 
-                self._client = openai.OpenAI(
-                    api_key=self._key,
-                    base_url=self._base_url,
-                    timeout=httpx2.Timeout(self._timeout, connect=min(5.0, self._timeout)),
-                    max_retries=0,  # one place decides about retries
-                    http_client=self._http_client,
-                )
-            return self._client
+        return openai.OpenAI
 
 
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:

@@ -1,32 +1,28 @@
-"""What every text adapter over an SDK shares: its name, its one client, and asking with tries when nothing wraps it.
+"""What every text adapter over an SDK shares: its name, and asking with tries when nothing wraps it.
 
 How a service is spoken to is in `anthropic_text.py` and `openai_text.py`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.models.service_client import ServiceClient
 
 if TYPE_CHECKING:
-    import threading
-
     from pydantic import BaseModel
 
     from elmer_pipelines.models.protocols import Answer, Prompt, RawAnswer
-    from elmer_pipelines.models.retrying import Retrying
 
+Client = TypeVar("Client")
 ASKS = 2  # an answer that came but does not fit its schema is asked for once more
 
 
-class TextClient:
+class TextClient(ServiceClient[Client]):
     """All of a text adapter but `raw` and `parse`, which it has from its service."""
 
     _model: str
-    _retrying: Retrying
-    _lock: threading.Lock
-    _client: Any
 
     @property
     def model(self) -> str:
@@ -34,13 +30,6 @@ class TextClient:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._model!r})"
-
-    def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
 
     def answer(self, prompt: Prompt, schema: type[Answer]) -> Answer:
         """One validated answer, asked for once more where it came and was broken. Raises ModelFault."""
