@@ -12,6 +12,8 @@ import pytest
 from databases import NUMBERS, administer
 from servers.model_server import ModelServer
 
+from elmer_pipelines.pipeline import Pipeline
+from elmer_pipelines.settings import load_settings
 from elmer_pipelines.store import workspaces
 from elmer_pipelines.store.database import Database
 from elmer_pipelines.store.embedded import EmbeddedServer
@@ -84,3 +86,24 @@ def model_server() -> Iterator[ModelServer]:
         yield own
     finally:
         own.stop()
+
+
+@pytest.fixture
+def services(tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of an installation that believes it talks to Anthropic and OpenAI."""
+    for name, value in {
+        "ELMER_HOME": str(tmp_path / "home"),
+        "ANTHROPIC_API_KEY": "sk-ant-test",
+        "ANTHROPIC_BASE_URL": model_server.url,
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": model_server.openai_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def served(database: Database, tmp_path: Path, services: None) -> Iterator[Pipeline]:
+    """A pipeline whose models are services, with the loopback server in their place."""
+    own = Pipeline(load_settings(tmp_path), database)
+    yield own
+    own.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import html
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from elmer_pipelines.models.protocols import Prompt, SimilarityScale
 from elmer_pipelines.models.redacted import RedactedText
 from elmer_pipelines.models.redaction import Redaction
 from elmer_pipelines.pipeline import STEPS, Pipeline
-from elmer_pipelines.settings import load_settings
 from elmer_pipelines.signals.classification import Judge, decide
 from elmer_pipelines.signals.claude_extractor import ClaudeExtractor
 from elmer_pipelines.store.database import Database
@@ -161,25 +160,13 @@ description = "Appointments synchronised with a calendar must not appear twice; 
 
 
 @pytest.fixture
-def served(
-    database: Database, workspace: str, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pipeline]:
+def served(served: Pipeline, workspace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     monkeypatch.setattr("servers.model_server.answer", obedient.answer)
-    for name, value in {
-        "ELMER_HOME": str(tmp_path / "home"),
-        "ANTHROPIC_API_KEY": "sk-ant-test",
-        "ANTHROPIC_BASE_URL": model_server.url,
-        "OPENAI_API_KEY": "sk-test",
-        "OPENAI_BASE_URL": model_server.openai_url,
-    }.items():
-        monkeypatch.setenv(name, value)
     place = tmp_path / workspace
     (place / "ada.md").write_text(INTERVIEW)
     (place / "tickets.csv").write_text(TICKETS)
     (place / "workspace.toml").write_text(SETTINGS)
-    own = Pipeline(load_settings(tmp_path), database)
-    yield own
-    own.close()
+    return served
 
 
 def _rows(database: Database, statement: str) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from servers.model_server import ModelServer
 from sqlalchemy import text
 
 from elmer_pipelines.logic import code_version, logic_of
@@ -34,15 +33,12 @@ OF_RECORDS = {
 
 @pytest.mark.parametrize("keys", [False, True], ids=["local", "services"])
 def test_the_logic_is_all_of_an_outcome_that_is_not_of_its_record(
-    database: Database, workspace: str, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch,
-    keys: bool,
+    database: Database, workspace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, keys: bool,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("ELMER_HOME", str(tmp_path / "home"))
     if keys:
-        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", model_server.url)
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-        monkeypatch.setenv("OPENAI_BASE_URL", model_server.openai_url)
+        request.getfixturevalue("services")
     folder = tmp_path / workspace
     (folder / "workspace.toml").write_text(
         '[automation]\nprd_signals = 1\n[[projects]]\nname = "Invoice export"\ndescription = "Exporting invoices"\n'

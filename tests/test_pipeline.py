@@ -75,24 +75,6 @@ def pipeline(database: Database, settings: Settings) -> Iterator[Pipeline]:
     own.close()
 
 
-@pytest.fixture
-def served(
-    database: Database, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pipeline]:
-    """A pipeline that believes it talks to Anthropic and OpenAI."""
-    for name, value in {
-        "ELMER_HOME": str(tmp_path / "home"),
-        "ANTHROPIC_API_KEY": "sk-ant-test",
-        "ANTHROPIC_BASE_URL": model_server.url,
-        "OPENAI_API_KEY": "sk-test",
-        "OPENAI_BASE_URL": model_server.openai_url,
-    }.items():
-        monkeypatch.setenv(name, value)
-    own = Pipeline(load_settings(tmp_path), database)
-    yield own
-    own.close()
-
-
 def _refresh(pipeline: Pipeline, workspace: str) -> dict[str, StepResult]:
     return {step: pipeline.run(step, workspace) for step in STEPS}
 

@@ -44,21 +44,8 @@ def alone(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
 
 
 @pytest.fixture
-def served(
-    database: Database, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> Iterator[Pipeline]:
-    """A pipeline that believes it talks to Anthropic and OpenAI."""
-    for name, value in {
-        "ELMER_HOME": str(tmp_path / "home"),
-        "ANTHROPIC_API_KEY": "sk-ant-test",
-        "ANTHROPIC_BASE_URL": model_server.url,
-        "OPENAI_API_KEY": "sk-test",
-        "OPENAI_BASE_URL": model_server.openai_url,
-    }.items():
-        monkeypatch.setenv(name, value)
-    own = Pipeline(load_settings(tmp_path), database)
-    yield own
-    own.close()
+def served(served: Pipeline, folder: Path) -> Pipeline:
+    return served
 
 
 def refresh(pipeline: Pipeline, workspace: str) -> dict[str, StepResult]:

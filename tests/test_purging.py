@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers.model_server import ModelServer
 from sqlalchemy import text
 from typer.testing import CliRunner
 
@@ -64,15 +63,11 @@ BOTH = pytest.mark.parametrize("pipeline", ["local", "served"], indirect=True)
 
 @pytest.fixture
 def pipeline(
-    request: pytest.FixtureRequest, database: Database, workspace: str, tmp_path: Path,
-    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Pipeline]:  # fmt: skip
+    request: pytest.FixtureRequest, database: Database, workspace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pipeline]:
     monkeypatch.setenv("ELMER_HOME", str(tmp_path / "home"))
     if getattr(request, "param", "local") == "served":
-        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", model_server.url)
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-        monkeypatch.setenv("OPENAI_BASE_URL", model_server.openai_url)
+        request.getfixturevalue("services")
     _fill(tmp_path / workspace)
     own = Pipeline(load_settings(tmp_path), database)
     _refresh(own, workspace)
