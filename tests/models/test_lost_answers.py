@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from pydantic import BaseModel
 from servers.chat import THOUGHT
-from servers.clients import EAGER, ENDPOINTS, Provider, embedding_model, text_model
+from servers.clients import EAGER, ENDPOINTS, Provider, embedding_model, patience, text_model
 from servers.model_server import ModelServer
 from sqlalchemy import text
 
@@ -44,8 +44,10 @@ def provider(request: pytest.FixtureRequest) -> Provider:
 
 
 @pytest.fixture
-def adapter(provider: Provider, model_server: ModelServer) -> Iterator[AnthropicText | OpenAIText]:
-    own = text_model(provider, model_server, timeout=0.3)
+def adapter(
+    request: pytest.FixtureRequest, provider: Provider, model_server: ModelServer
+) -> Iterator[AnthropicText | OpenAIText]:
+    own = text_model(provider, model_server, timeout=patience(request, 0.3))
     yield own
     own.close()
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from pydantic import BaseModel
 from servers.chat import THOUGHT
-from servers.clients import ENDPOINTS, Provider, text_model
+from servers.clients import ENDPOINTS, Provider, patience, text_model
 from servers.model_server import ModelServer
 
 from elmer_pipelines.errors import ModelFault
@@ -39,8 +39,10 @@ def provider(request: pytest.FixtureRequest) -> Provider:
 
 
 @pytest.fixture
-def model(provider: Provider, model_server: ModelServer) -> Iterator[AnthropicText | OpenAIText]:
-    own = text_model(provider, model_server, timeout=0.4)
+def model(
+    request: pytest.FixtureRequest, provider: Provider, model_server: ModelServer
+) -> Iterator[AnthropicText | OpenAIText]:
+    own = text_model(provider, model_server, timeout=patience(request, 0.4))
     yield own
     own.close()
 
@@ -91,10 +93,11 @@ def test_a_stream_that_ends_badly_is_tried_again_and_booked(
     assert not lost or first.usage == worst_usage(LONG, Theme)
 
 
+@pytest.mark.parametrize("name", ["slow"])
 def test_a_slow_answer_is_no_silence(
-    model: AnthropicText | OpenAIText, provider: Provider, model_server: ModelServer
+    model: AnthropicText | OpenAIText, provider: Provider, model_server: ModelServer, name: str
 ) -> None:
-    model_server.script(ENDPOINTS[provider], "slow")  # twice the time that a silence may last
+    model_server.script(ENDPOINTS[provider], name)  # twice the time that a silence may last
     assert model.parse(model.raw(LONG, Theme), Theme).name
     assert model_server.count() == 1
 

@@ -10,18 +10,26 @@ from elmer_pipelines.models.openai_text import OpenAIText
 from elmer_pipelines.models.retrying import Retrying
 
 if TYPE_CHECKING:
+    import pytest
+
     from servers.model_server import ModelServer
 
 Provider = Literal["anthropic", "openai"]
 KEY = "sk-never-shown-0123456789"
 MODELS = {"anthropic": "claude-sonnet-5-5", "openai": "gpt-5-mini"}
 ENDPOINTS = {"anthropic": "messages", "openai": "completions"}
-
+PATIENT = 30.0  # seconds: so many that a busy machine is no silent service
+SILENT = {"hang", "stall", "slow"}
 
 EAGER = Retrying(sleep=lambda _: None)
 
 
-def text_model(provider: Provider, server: ModelServer, *, timeout: float = 5.0) -> AnthropicText | OpenAIText:
+def patience(request: pytest.FixtureRequest, silence: float) -> float:
+    """The timeout for a test whose parameter `name` is a fault: `silence`, in seconds, where the fault is one."""
+    return silence if request.node.callspec.params.get("name") in SILENT else PATIENT
+
+
+def text_model(provider: Provider, server: ModelServer, *, timeout: float = PATIENT) -> AnthropicText | OpenAIText:
     """A text model of the provider, as the pipeline builds it."""
     eager = Retrying(sleep=lambda _: None)
     if provider == "anthropic":
@@ -29,7 +37,7 @@ def text_model(provider: Provider, server: ModelServer, *, timeout: float = 5.0)
     return OpenAIText(MODELS[provider], KEY, server.openai_url, timeout, retrying=eager)
 
 
-def embedding_model(server: ModelServer, *, timeout: float = 5.0) -> OpenAIEmbeddings:
+def embedding_model(server: ModelServer, *, timeout: float = PATIENT) -> OpenAIEmbeddings:
     """An embedding model of 64 dimensions."""
     eager = Retrying(sleep=lambda _: None)
     return OpenAIEmbeddings(dimensions=64, api_key=KEY, base_url=server.openai_url, timeout=timeout, retrying=eager)
