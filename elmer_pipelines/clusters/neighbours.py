@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elmer_pipelines.clusters.lattice import as_similarity, on_lattice
+from elmer_pipelines.vectors.lattice import as_similarity, on_lattice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
