@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _WORTH_CELLS = 4_000  # vectors; fewer are compared in full at once
 _CELLS_PER_ROOT = 1.25  # cells grow with the root of the vectors: then finding the cell of each stays below the rest
 _CELLS_AT_ONCE = 16  # whose products with all vectors are held: 6 MB for 100,000
+_WORTH_PLANES = 0.8  # of the comparisons, at most, may be left; for more the look-up costs what it saves
 _BLOCK_ROWS = 2_000
 _BLOCK_CELLS = 4_000_000  # similarities held at once: 16 MB, and 64 MB of their indices where all are above
 _ROUNDING = 1.0  # steps of the lattice; what float32 can be wrong by is a thousandth of one
@@ -48,19 +49,34 @@ def pairs_above(steps: NDArray[np.float32], threshold: float) -> Iterator[Pairs]
 
 
 def _in_reach(steps: NDArray[np.float32], cells: Cells, reach: float) -> Iterator[tuple[Rows, Rows]]:
-    """The rows of each cell, and the rows of later cells that may be within `reach` of one of them."""
+    """The rows of each cell, and the rows of later cells that may be within `reach` of one of them.
+
+    Where the planes keep most rows in reach, as in vectors without any heaps, all the rows left come at once.
+    """
+    possible = kept = 0
     for first in range(0, len(cells.centres), _CELLS_AT_ONCE):
-        batch = cells.centres[first : first + _CELLS_AT_ONCE]
-        towards = steps @ batch.T
-        for cell in range(first, first + len(batch)):
-            rows = cells.rows(cell)
-            if not len(rows):
-                continue
-            apart = np.linalg.norm(cells.centres - cells.centres[cell], axis=1)
-            apart[apart == 0.0] = math.inf  # no plane between a cell and itself
-            ours = _nearest_to_planes(steps, rows, cells) / apart
-            theirs = (cells.closeness - towards[:, cell - first]) / apart[cells.of_row]
-            yield rows, np.flatnonzero((cells.of_row > cell) & (theirs + ours[cells.of_row] <= reach))
+        if kept > _WORTH_PLANES * possible:
+            yield np.sort(cells.order[cells.starts[first] :]), np.arange(0)
+            return
+        towards = steps @ cells.centres[first : first + _CELLS_AT_ONCE].T
+        for number in range(towards.shape[1]):
+            rows = cells.rows(first + number)
+            if len(rows):
+                others = _others_in_reach(steps, cells, first + number, towards[:, number], reach)
+                possible += len(rows) * (len(steps) - int(cells.starts[first + number + 1]))
+                kept += len(rows) * len(others)
+                yield rows, others
+
+
+def _others_in_reach(
+    steps: NDArray[np.float32], cells: Cells, cell: int, towards: NDArray[np.float32], reach: float
+) -> Rows:
+    """The rows of later cells that the planes leave in reach of the cell; `towards`: products with its centre (n,)."""
+    apart = np.linalg.norm(cells.centres - cells.centres[cell], axis=1)
+    apart[apart == 0.0] = math.inf  # no plane between a cell and itself
+    ours = _nearest_to_planes(steps, cells.rows(cell), cells) / apart
+    theirs = (cells.closeness - towards) / apart[cells.of_row]
+    return np.flatnonzero((cells.of_row > cell) & (theirs + ours[cells.of_row] <= reach))
 
 
 def _nearest_to_planes(steps: NDArray[np.float32], rows: Rows, cells: Cells) -> NDArray[np.float32]:
