@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from elmer_pipelines.documents.columns import words_of
+from elmer_pipelines.documents.column_names import words_of
 from elmer_pipelines.documents.decoding import decode
 from elmer_pipelines.documents.draft import Draft, file_title, short_title, unique_names
 from elmer_pipelines.documents.front_matter import plain_value

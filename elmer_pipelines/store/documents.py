@@ -107,22 +107,26 @@ def replace_of_file(
 ) -> tuple[int, int]:
     """Make the file's live documents exactly `versions`; returns how many were saved and how many retired.
 
-    A new address whose content was at an address of the `vanished` files continues that document (moved file, I4).
+    A new address whose content was at an address of the `vanished` files continues that document (moved file, I4); so
+    it does where no record of the file is called as before, which is another id column, not other records.
     """
     found = list(versions)
     live = _live_of(connection, workspace_id, source_path)
     fresh = {one.text_fingerprint for one in found if one.address not in live}
-    movable = _movable(connection, workspace_id, vanished, fresh)
+    renamed = live.keys().isdisjoint(one.address for one in found)
+    movable = _movable(connection, workspace_id, [*vanished, source_path] if renamed else vanished, fresh)
     seen: set[str] = set()
+    continued: set[str] = set()
     batch: list[dict[str, Any]] = []
     for version in found:
         seen.add(version.address)
         batch.append(_row(workspace_id, source_path, version, live, movable))
+        continued.add(batch[-1]["id"])
         if len(batch) >= 500:
             _write(connection, batch)
             batch = []
     _write(connection, batch)
-    gone = [document_id for address, document_id in live.items() if address not in seen]
+    gone = [one for address, one in live.items() if address not in seen and one not in continued]
     retire(connection, workspace_id, gone)
     return len(seen), len(gone)
 

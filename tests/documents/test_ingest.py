@@ -99,6 +99,21 @@ def test_a_moved_file_is_the_same_document_at_a_new_address(database: Database, 
     assert counts["documents_retired"] == 0
 
 
+def test_records_called_by_another_column_are_the_same_documents(
+    database: Database, workspace: str, folder: Path
+) -> None:
+    rows = ["nr,internal,text", "1,a,The export loses rows", "2,b,Great app", "3,c,The board is slow"]
+    _write(folder / "t.csv", "\n".join(rows))
+    _ingest(database, workspace, folder)
+    before = {key.partition("#")[2]: row["id"] for key, row in _documents(database, workspace).items()}
+    _write(folder / "workspace.toml", '[[documents.tables]]\npattern = "t.csv"\nid = "internal"\n')
+    counts = _ingest(database, workspace, folder)
+    after = {address: row["id"] for address, row in _documents(database, workspace).items()}
+    assert after.keys() == {"t.csv#a", "t.csv#b", "t.csv#c"}
+    assert sorted(after.values()) == sorted(before.values())
+    assert counts["documents_retired"] == 0
+
+
 def test_another_file_at_the_old_address_is_another_document(database: Database, workspace: str, folder: Path) -> None:
     _write(folder / "a.md", "The export loses rows.")
     _write(folder / "keep.md", "The board is fine.")
