@@ -4,15 +4,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
-from story import ScriptedModel, Story, at_angle
+from story import FixedEmbedder, ScriptedModel, Story, at_angle
 
 from elmer_pipelines.artifacts import files
 from elmer_pipelines.artifacts.briefs import write_research_briefs
 from elmer_pipelines.artifacts.prds import write_prds
 from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.store import artifacts, outcomes
+from elmer_pipelines.ids import text_hash
+from elmer_pipelines.store import artifacts, embeddings, outcomes
 
 if TYPE_CHECKING:
     from elmer_pipelines.store.artifacts import Artifact
@@ -98,6 +100,24 @@ def test_every_bullet_and_requirement_of_a_machine_carries_a_citation(story: Sto
         statements = [line for line in body.splitlines() if line.startswith(("- ", "**R"))]
         assert statements
         assert [line for line in statements if not re.search(r"\[S-[0-9a-z]{12}(, S-[0-9a-z]{12})*\]$", line)] == []
+
+
+def test_evidence_is_grouped_by_the_vectors_of_the_model_in_use(story: Story, folder: str) -> None:
+    project = story.project("Exports")
+    words = [f"The export fails for customer {name}." for name in ("Ada", "Ben", "Cem", "Dua", "Eva", "Fay")]
+    for number, one in enumerate(words):
+        story.link(story.signal(one, vector=at_angle(1.0 if number < 3 else 0.0), severity="high"), project)
+        with story.database.begin() as connection:
+            turned = np.asarray([0.0, 1.0] if number % 2 else [1.0, 0.0], dtype=np.float32)
+            embeddings.insert(connection, "acme", "new/model", {text_hash(one): turned})
+
+    def first_group(model: str) -> set[str]:
+        assert write_prds(story.database, "acme", None, folder, embedding_model=model).done == 1
+        needs = newest(story, project).text.split("\n## Needs\n")[1].split("\n### ")[1]
+        return {name for name in ("Ada", "Ben", "Cem", "Dua", "Eva", "Fay") if name in needs}
+
+    assert first_group(FixedEmbedder.model) in ({"Ada", "Ben", "Cem"}, {"Dua", "Eva", "Fay"})
+    assert first_group("new/model") in ({"Ada", "Cem", "Eva"}, {"Ben", "Dua", "Fay"})
 
 
 def test_customers_need_is_written_only_where_they_say_so(story: Story, folder: str) -> None:
