@@ -126,3 +126,8 @@ def place(found: Mapping[str, Any]) -> str:
 def problem(message: str) -> None:
     """An error a person can act on, to standard error."""
     err.print(Text.assemble(("Error: ", "bold red"), harmless(message)))
+
+
+def note(message: str) -> None:
+    """Something worth knowing that needs no action now, to standard error."""
+    err.print(Text.assemble(("Note: ", "bold yellow"), harmless(message)))
