@@ -40,6 +40,7 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("interview", False, "What do you mean by that?"),
     ("interview", False, "We are six people in two cities."),
     ("interview", False, "It was raining the whole weekend."),
+    ("interview", False, "Ottoline Fray, I'm the administrator for two other systems here."),
     ("ticket", True, "The app crashes as soon as I open the camera."),
     ("ticket", True, "Please add two-factor login for contractors."),
     ("ticket", True, "Is there a way to change the billing address?"),
@@ -67,6 +68,7 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("interview", False, "Guten Morgen, schön dass es klappt."),
     ("interview", False, "Ich komme aus einem kleinen Dorf im Norden."),
     ("interview", False, "Ja, genau."),
+    ("interview", False, "Mehr kann ich dazu nicht sagen."),
     ("interview", False, "Möchten Sie auch einen Kaffee?"),
     ("interview", False, "Wir sind elf Leute und zwei Lehrlinge."),
     ("ticket", True, "Beim Export fehlen die einzelnen Positionen."),
@@ -79,7 +81,7 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("ticket", False, "Sehr geehrte Damen und Herren,"),
     ("chat", False, "hallo zusammen"),
 ]
-_ENGLISH = 39  # so many of them; the rest is German
+_ENGLISH = 40  # so many of them; the rest is German
 REVIEWS = [
     (True, "I can sync my recipes between all my devices."),
     (True, "Love that I can download lessons and listen offline."),
@@ -154,6 +156,15 @@ def test_only_customers_are_read() -> None:
         ("The list of orders is slow and hard to read.", "medium"),
         ("It would be nice to have a dark theme.", "low"),
         ("I love how quickly the new board shows my team.", None),
+        ("Payroll is blocked, the import stops at row 80 with no error message.", "high"),
+        ("A temporary worker was able to see the files of other customers.", "critical"),
+        ("The overview takes about thirty seconds to load.", "medium"),
+        ("Works fine until the connection drops.", "medium"),
+        ("Nur die neue Schrift gefällt mir nicht.", "medium"),
+        ("A template for quotes would save us a whole day.", "medium"),
+        ("Mit der neuen Ansicht sind wir doppelt so schnell fertig.", None),
+        ("Seit dem Update kein einziger doppelter Eintrag mehr, danke!", None),
+        ("Exporting takes only two minutes now, that is great.", None),
     ],
 )
 def test_severity_follows_the_words(text: str, severity: str | None) -> None:
