@@ -170,7 +170,10 @@ app.add_typer(duplicates.app, name="duplicates", rich_help_panel=_LOOK)
 @app.command(rich_help_panel=_LOOK)
 def trace(
     record_id: Annotated[
-        str, typer.Argument(metavar="ID", help="S-… signal, C-… cluster, P-… project, A-… artifact, D-… document.")
+        str,
+        typer.Argument(
+            metavar="ID", help="S-… signal, C-… cluster, P-… project, A-… artifact, D-… document, or a PRD's file."
+        ),
     ],
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,

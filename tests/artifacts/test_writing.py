@@ -12,9 +12,10 @@ from story import FixedEmbedder, ScriptedModel, Story, at_angle
 from elmer_pipelines.artifacts import files
 from elmer_pipelines.artifacts.briefs import write_research_briefs
 from elmer_pipelines.artifacts.prds import write_prds
-from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.errors import ModelFault, NotFoundError
 from elmer_pipelines.ids import text_hash
 from elmer_pipelines.store import artifacts, embeddings, outcomes
+from elmer_pipelines.tracing import trace
 
 if TYPE_CHECKING:
     from elmer_pipelines.store.artifacts import Artifact
@@ -118,6 +119,23 @@ def test_evidence_is_grouped_by_the_vectors_of_the_model_in_use(story: Story, fo
 
     assert first_group(FixedEmbedder.model) in ({"Ada", "Ben", "Cem"}, {"Dua", "Eva", "Fay"})
     assert first_group("new/model") in ({"Ada", "Cem", "Eva"}, {"Ben", "Dua", "Fay"})
+
+
+def test_a_file_leads_to_its_quotes(story: Story, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = story.project("Exports")
+    ids = evidence(story, project)
+    write_prds(story.database, "acme", None, folder)
+    prd = newest(story, project)
+    Story(story.database, "other")
+    monkeypatch.chdir(folder)
+    with story.database.begin() as connection:
+        for place in (str(prd.file), "acme/exports/prd.md"):
+            found = trace(connection, "acme", place)
+            assert (found["id"], {one["id"] for one in found["quotes"]}) == (prd.id, set(ids))
+        assert trace(connection, "acme", "tickets.csv#row=0")["quotes"] != []
+        for place in (str(prd.file), "tickets.csv#row=0"):
+            with pytest.raises(NotFoundError, match="no record"):
+                trace(connection, "other", place)
 
 
 def test_customers_need_is_written_only_where_they_say_so(story: Story, folder: str) -> None:
