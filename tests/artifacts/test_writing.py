@@ -73,7 +73,7 @@ def test_a_prd_composed_locally_says_so_and_cites_all_it_says(story: Story, fold
 
     prd = newest(story, project)
     assert (result.done, result.counts["final"], result.counts["unresolved_citations"]) == (1, 1, 0)
-    assert (prd.version, prd.status, prd.written_by) == (1, "final", "local/composed-1")
+    assert (prd.version, prd.status, prd.written_by) == (1, "final", "local/composed-2")
     assert prd.file == f"{folder}/acme/exports-that-work/prd.md"
     assert Path(prd.file).read_text(encoding="utf-8") == prd.text
     head = prd.text.split("\n\n")
@@ -119,6 +119,21 @@ def test_evidence_is_grouped_by_the_vectors_of_the_model_in_use(story: Story, fo
 
     assert first_group(FixedEmbedder.model) in ({"Ada", "Ben", "Cem"}, {"Dua", "Eva", "Fay"})
     assert first_group("new/model") in ({"Ada", "Cem", "Eva"}, {"Ben", "Dua", "Fay"})
+
+
+def test_words_are_not_given_as_their_own_source(story: Story, folder: str) -> None:
+    project = story.project("Exports")
+    words = "The export fails every time at month end, and nobody knows why."
+    titles = ("The export fails every time…", words, "A headline")
+    for number, (title, severity) in enumerate(zip(titles, ("high", "high", "low"), strict=True), start=1):
+        place = {"address": f"r.csv#{number}", "title": title, "kind": "review", "severity": severity}
+        story.link(story.signal(f"{words} " * number, **place), project)
+    write_prds(story.database, "acme", None, folder, minimum_signals=1)
+    sources = re.findall(r"^>? ?— .*$", newest(story, project).text, re.M)
+    assert sources
+    assert not any("fails" in line for line in sources), sources
+    assert any("review `r.csv#" in line for line in sources)
+    assert any("A headline (`r.csv#3`)" in line for line in sources)
 
 
 def test_a_file_leads_to_its_quotes(story: Story, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
