@@ -12,6 +12,7 @@ from elmer_pipelines.documents import column_names
 from elmer_pipelines.documents.column_names import called, forms, words_of
 from elmer_pipelines.documents.kinds import kind_from_words
 from elmer_pipelines.documents.moments import parse_moment
+from elmer_pipelines.documents.voices import role_is_ours
 from elmer_pipelines.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def find_columns(path: str, names: Sequence[str], records: Sequence[Record], opt
         default_kind=_kind_of(names),
     )
     group = options.group or _find_group(names, records, columns)
-    return Columns(**{**columns.__dict__, "group": group})
+    role = columns.role if group or _tells_sides(columns.role, records) else None
+    return Columns(**{**columns.__dict__, "group": group, "role": role})
 
 
 def _no_such_column(path: str, wanted: str, names: Sequence[str]) -> UnreadableDocument:
@@ -202,6 +204,11 @@ def _find_group(names: Sequence[str], records: Sequence[Record], columns: Column
         if values and len(set(values)) < 0.8 * len(values):
             return name
     return None
+
+
+def _tells_sides(role: str | None, records: Sequence[Record]) -> bool:
+    """Whether a role column says who asks and who answers; else, as in a survey, it is the customers' own jobs."""
+    return role is not None and any(role_is_ours(str(record.get(role) or "")) is False for record in records)
 
 
 def _kind_of(names: Sequence[str]) -> Kind | None:

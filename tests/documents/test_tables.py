@@ -213,6 +213,16 @@ def test_a_configured_group_ties_rows_together() -> None:
     ]
 
 
+def test_the_job_of_who_answers_a_survey_is_not_our_side() -> None:
+    header = ("id", "role", "answer")
+    survey = [("1", "owner", "The export is slow"), ("2", "admin", "Search finds nothing"), ("3", "sales rep", "Ads")]
+    documents = read_documents("survey.csv", _csv(header, *survey))
+    assert [document.segments[0].is_customer for document in documents] == [True, True, True]
+    messages = [("1", "end-user", "The export is slow"), ("2", "admin", "We look into it")]
+    documents = read_documents("messages.csv", _csv(header, *messages))
+    assert [document.segments[0].is_customer for document in documents] == [True, False]
+
+
 def test_surveys_keep_every_open_answer_and_our_replies_are_not_the_customers() -> None:
     rows = [
         ("What works?", "What does not?", "Developer response"),

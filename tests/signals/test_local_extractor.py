@@ -35,6 +35,7 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("interview", False, "Sure, go ahead."),
     ("interview", False, "I've lived in this town for eleven years."),
     ("interview", False, "My dog is barking, one second."),
+    ("note", True, "She wants the price list on the phone."),
     ("interview", False, "Hmm, yes, exactly."),
     ("interview", False, "Let me get a coffee first."),
     ("interview", False, "What do you mean by that?"),
@@ -69,6 +70,10 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("interview", False, "Ich komme aus einem kleinen Dorf im Norden."),
     ("interview", False, "Ja, genau."),
     ("interview", False, "Mehr kann ich dazu nicht sagen."),
+    ("note", True, "Der Inhaber möchte auf einen Blick sehen, was offen ist."),
+    ("note", True, "Die Chefin will eine Warnung, bevor ein Vertrag ausläuft."),
+    ("note", True, "Die Buchhaltung braucht einen Export je Filiale."),
+    ("note", False, "Bitte bei Rückfragen nur vormittags anrufen."),
     ("interview", False, "Möchten Sie auch einen Kaffee?"),
     ("interview", False, "Wir sind elf Leute und zwei Lehrlinge."),
     ("ticket", True, "Beim Export fehlen die einzelnen Positionen."),
@@ -81,7 +86,7 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("ticket", False, "Sehr geehrte Damen und Herren,"),
     ("chat", False, "hallo zusammen"),
 ]
-_ENGLISH = 40  # so many of them; the rest is German
+_ENGLISH = 41  # so many of them; the rest is German
 REVIEWS = [
     (True, "I can sync my recipes between all my devices."),
     (True, "Love that I can download lessons and listen offline."),
