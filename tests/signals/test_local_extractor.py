@@ -48,6 +48,7 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("ticket", True, "Since the last update I cannot upload photos anymore."),
     ("ticket", True, "Our invoices were charged twice this month."),
     ("ticket", True, "How do I restore a deleted project?"),
+    ("ticket", True, "Could guest accounts be limited to one site?"),
     ("ticket", False, "Hello team,"),
     ("ticket", False, "Kind regards, Anna"),
     ("ticket", False, "Sent from my phone"),
@@ -86,7 +87,7 @@ TALK: list[tuple[Kind, bool, str]] = [
     ("ticket", False, "Sehr geehrte Damen und Herren,"),
     ("chat", False, "hallo zusammen"),
 ]
-_ENGLISH = 41  # so many of them; the rest is German
+_ENGLISH = 42  # so many of them; the rest is German
 REVIEWS = [
     (True, "I can sync my recipes between all my devices."),
     (True, "Love that I can download lessons and listen offline."),
