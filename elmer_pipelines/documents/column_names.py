@@ -74,7 +74,7 @@ KINDS = ("kind", "channel", "source type", "type", "source", "kanal", "canal", "
 _SUBJECTS = frozenset(
     {
         "ticket", "case", "issue", "review", "conversation", "message", "feedback", "comment", "response", "survey",
-        "submission", "record", "customer", "post", "the", "your",
+        "submission", "record", "customer", "post", "the", "your", "attributes", "fields", "properties",
     }
 )  # fmt: skip
 _PERSON = frozenset(
