@@ -137,11 +137,15 @@ def _artifact(connection: Connection, workspace_id: str, artifact_id: str) -> di
     if row is None:
         return None
     citations = artifact_store.citations_of(connection, workspace_id, artifact_id)
+    linked = artifact_store.linked_ids(connection, workspace_id, row.project_id)  # a link may be gone since
+    resolved = [one.resolved and one.signal_id in linked for one in citations]
     return {
-        "kind": row.kind, "id": artifact_id, "title": row.title, "version": row.version, "status": row.status,
+        "kind": row.kind, "id": artifact_id, "title": row.title, "version": row.version,
+        "status": row.status if all(resolved) else "draft",
         "written_by": row.written_by, "file": row.file,
         "citations": [
-            {"sentence": one.sentence, "signal_id": one.signal_id, "resolved": one.resolved} for one in citations
+            {"sentence": one.sentence, "signal_id": one.signal_id, "resolved": known}
+            for one, known in zip(citations, resolved, strict=True)
         ],
         "quotes": quotes(connection, workspace_id, (one.signal_id for one in citations)),
     }  # fmt: skip

@@ -147,10 +147,16 @@ def test_a_file_leads_to_its_quotes(story: Story, folder: str, monkeypatch: pyte
         for place in (str(prd.file), "acme/exports/prd.md"):
             found = trace(connection, "acme", place)
             assert (found["id"], {one["id"] for one in found["quotes"]}) == (prd.id, set(ids))
+        assert found["status"] == "final"
         assert trace(connection, "acme", "tickets.csv#row=0")["quotes"] != []
         for place in (str(prd.file), "tickets.csv#row=0"):
             with pytest.raises(NotFoundError, match="no record"):
                 trace(connection, "other", place)
+    story.run("DELETE FROM elmer.signal_links WHERE workspace_id = :w AND signal_id = :s", s=ids[0])
+    with story.database.begin() as connection:
+        found = trace(connection, "acme", prd.id)
+    assert found["status"] == "draft"
+    assert {one["signal_id"] for one in found["citations"] if not one["resolved"]} == {ids[0]}
 
 
 def test_customers_need_is_written_only_where_they_say_so(story: Story, folder: str) -> None:
