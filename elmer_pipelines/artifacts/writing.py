@@ -163,9 +163,9 @@ def _least(kind: Kind, origin: str) -> int:
     return 1 if origin == "named" else kind.least_signals
 
 
-def logic(kind: Kind, text_model: TextModel | None) -> dict[str, Part]:
+def logic(kind: Kind, text_model: TextModel | None, embedding_model: str) -> dict[str, Part]:
     """What determines an artifact of this kind whatever the project."""
-    return _written_by(kind, load_prompt(_PROMPTS / kind.prompt), text_model)
+    return _written_by(kind, load_prompt(_PROMPTS / kind.prompt), text_model, embedding_model)
 
 
 def _written_by(
