@@ -27,6 +27,7 @@ class Elmer:
 
     def __init__(self, home: Path, folder: Path) -> None:
         self.home, self.folder = home, folder
+        self.server = EmbeddedServer(home)
 
     def __call__(self, *arguments: str, code: int = 0, **environment: str) -> str:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -48,10 +49,13 @@ def elmer(tmp_path_factory: pytest.TempPathFactory) -> Elmer:  # type: ignore[mi
     home = tmp_path_factory.mktemp("home")
     command = Elmer(home, folder)
     command("init", "acme", str(folder))
+    assert not command.server.running()  # its last user stopped it
+    command.server.attach()  # as `elmer dev` does, so that not every command starts and stops it again
     command("run")
     yield command  # type: ignore[misc]
-    EmbeddedServer(home).stop()
-    EmbeddedServer(home).remove()
+    command.server.detach()
+    command.server.stop()
+    command.server.remove()
 
 
 def test_init_wrote_a_workspace_file_and_keeps_one_that_is_there(elmer: Elmer) -> None:
@@ -173,12 +177,15 @@ def test_doctor_finds_a_model_service_that_is_not_there(elmer: Elmer) -> None:
 
 
 def test_env_prints_what_dagster_needs_and_keeps_the_server(elmer: Elmer) -> None:
+    elmer.server.detach()
+    assert not elmer.server.running()
     printed = elmer("env")
     names = {line.removeprefix("export ").split("=", 1)[0] for line in printed.splitlines()}
     assert {"DAGSTER_HOME", "DAGSTER_PG_URL", "ELMER_HOME", "DATABASE_URL"} <= names
-    assert EmbeddedServer(elmer.home).running()
+    assert elmer.server.running()
     elmer("stop")
-    assert not EmbeddedServer(elmer.home).running()
+    assert not elmer.server.running()
+    elmer.server.attach()
 
 
 def test_help_names_every_command() -> None:
