@@ -21,6 +21,19 @@ from elmer_pipelines.store.embedded import EmbeddedServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 << 30  # bytes; a run needs a tenth of that
+
+
+def pytest_configure() -> None:
+    """Put temporary files, the databases among them, into memory: there a database is made in 9 ms, on disk in 140."""
+    if "TMPDIR" in os.environ or not _MEMORY.is_dir():
+        return
+    found = os.statvfs(_MEMORY)
+    if found.f_bavail * found.f_frsize > _ROOM and not found.f_flag & (os.ST_RDONLY | os.ST_NOEXEC):
+        os.environ["TMPDIR"] = str(_MEMORY)
+        tempfile.tempdir = None  # so that it is asked for again
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
