@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, column, create_engine, make_url, select, table, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from elmer_pipelines.errors import DatabaseError
@@ -134,10 +134,13 @@ class Database:
     def _revision(self) -> str | None:
         """The migration the database is at; None where none has been made."""
         with self.engine.connect() as connection:
-            table = f"{SCHEMA}.alembic_version"
-            if connection.execute(text("SELECT to_regclass(:t)"), {"t": table}).scalar_one() is None:
+            made = connection.execute(text("SELECT to_regclass(:t)"), {"t": f"{SCHEMA}.alembic_version"}).scalar_one()
+            if made is None:
                 return None
-            return connection.execute(text(f"SELECT version_num FROM {table}")).scalar_one_or_none()
+            found = connection.execute(
+                select(column("version_num")).select_from(table("alembic_version", schema=SCHEMA))
+            )
+            return found.scalar_one_or_none()
 
     @contextmanager
     def locked(self, name: str) -> Iterator[Connection]:
