@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, column, create_engine, make_url, select, table, text
+from sqlalchemy import URL, Connection, Engine, String, column, create_engine, make_url, select, table, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from elmer_pipelines.errors import DatabaseError
@@ -137,10 +137,9 @@ class Database:
             made = connection.execute(text("SELECT to_regclass(:t)"), {"t": f"{SCHEMA}.alembic_version"}).scalar_one()
             if made is None:
                 return None
-            found = connection.execute(
-                select(column("version_num")).select_from(table("alembic_version", schema=SCHEMA))
-            )
-            return found.scalar_one_or_none()
+            version = column("version_num", String)
+            kept = select(version).select_from(table("alembic_version", version, schema=SCHEMA))
+            return connection.execute(kept).scalar_one_or_none()
 
     @contextmanager
     def locked(self, name: str) -> Iterator[Connection]:
