@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ def installation() -> Iterator[Path]:
     finally:
         server.stop()
         server.remove()
+        shutil.rmtree(home)
 
 
 @pytest.mark.filterwarnings("ignore:.*unencrypted TCP.*", "ignore::DeprecationWarning", "ignore::ResourceWarning")
