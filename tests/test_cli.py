@@ -125,6 +125,7 @@ def test_search_then_trace_ends_at_the_words(elmer: Elmer) -> None:
     assert quote["verbatim"] == found[0]["verbatim"]
     assert quote["document"]["address"] == "tickets.csv#1"
     assert found[0]["id"] in elmer("trace", found[0]["id"])
+    assert json.loads(elmer("trace", "tickets.csv#1", "--json"))["id"] == quote["document"]["id"]
 
 
 @pytest.mark.parametrize("what", ["documents", "signals", "clusters", "links", "artifacts"])
