@@ -20,6 +20,10 @@ def _coverage(connection: Connection, workspace: str, _: ElmerResource) -> float
     return overview.coverage(connection, workspace)
 
 
+def _recall(connection: Connection, workspace: str, _: ElmerResource) -> float | None:
+    return overview.neighbour_recall(connection, workspace)
+
+
 def _levels(connection: Connection, workspace: str, _: ElmerResource) -> list[dict[str, Any]]:
     return overview.levels(connection, workspace)
 
@@ -33,14 +37,21 @@ def _changes(connection: Connection, workspace: str, _: ElmerResource) -> list[d
     deps=["signal_embeddings"],
     checks=[COVERAGE_OF_SIGNALS, STABILITY],
     plot=plots.cluster_sizes,
-    shows={"Coverage": _coverage, "Levels": _levels, "Changes since last time": _changes, "Map": _map},
+    shows={
+        "Coverage": _coverage,
+        "Recall of neighbours": _recall,
+        "Levels": _levels,
+        "Changes since last time": _changes,
+        "Map": _map,
+    },
 )
 def signal_clusters(elmer: ElmerResource, workspace: str, run: str) -> StepResult:
     """Which cluster each signal belongs to; a signal that fits none is visibly unclustered.
 
     A cluster keeps its id while its members mostly stay: a new clustering is matched to the last one, and what
     continued, split, merged, appeared, ended or came back is recorded. Between two of them what is new is placed by
-    its neighbours; `elmer plan` says which it will be. Pins of people hold in both.
+    its neighbours; `elmer plan` says which it will be. Pins of people hold in both. Up to 30,000 signals are all
+    compared with all; of more, nearly all true neighbours are found: the recall says how many.
     """
     return elmer.pipeline.signal_clusters(workspace, run_id=run)
 

@@ -44,7 +44,7 @@ class Clustered:
 def run() -> list[Result]:
     """Mean shares over seeds, per set and size, with the lowest of the seeds."""
     found: list[Result] = []
-    for name, texts in _sets().items():
+    for name, texts in texts_by_set().items():
         vectors = LocalEmbeddings().embed(texts)
         for size in sorted({min(size, len(texts)) for size in _SIZES}):
             if size * 2 < _SIZES[0]:
@@ -117,7 +117,7 @@ def _placed(vectors: NDArray[np.float32], base: Clustered, rows: NDArray[np.intp
     return {int(row): name[int(winner)] if fit else None for row, winner, fit in winners}
 
 
-def _sets() -> dict[str, list[str]]:
+def texts_by_set() -> dict[str, list[str]]:
     """Distinct texts by the name of their set; a set whose file is not there is left out."""
     data = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
     files = {

@@ -117,6 +117,11 @@ class Workbench:
         with self.database.begin() as connection:
             return cluster_views.tree(connection, self.workspace_id)
 
+    def neighbour_recall(self) -> float | None:
+        """The share of true neighbours that the last clustering saw: 1 where it compared all with all."""
+        with self.database.begin() as connection:
+            return overview.neighbour_recall(connection, self.workspace_id)
+
     def cluster(self, cluster_id: str) -> dict[str, Any]:
         """One cluster of any level, ended or not: what it amounts to, what is above and below it, its quotes, pins and
         history. Raises NotFoundError."""

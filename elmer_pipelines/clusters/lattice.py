@@ -1,7 +1,4 @@
-"""Vectors as whole numbers, so that their products come out the same to the last bit on any machine.
-
-Which products are wanted is `neighbours.py`'s and `approximate.py`'s matter.
-"""
+"""What clusters do to vectors before they look for neighbours; the lattice itself is `vectors/lattice.py`."""
 
 from __future__ import annotations
 
@@ -9,27 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elmer_pipelines.vectors.lattice import as_similarity, on_lattice
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STEPS = 4_000  # a unit vector's length in whole steps: products stay under 2**24, up to which float32 counts exactly
+__all__ = ["as_similarity", "centred", "on_lattice"]
+
 _ROWS = 65_536
-
-
-def on_lattice(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors (n, d) in whole steps of 1/4,000, still as float32; d up to 36,000.
-
-    Every partial sum of a product of two is a whole number float32 holds exactly, so neither blocks, threads nor the
-    BLAS in use change a similarity, and ties are true ties. Its error, about 0.0001, is that of half precision.
-    """
-    steps: NDArray[np.float32] = np.rint(np.asarray(vectors, dtype=np.float32) * np.float32(STEPS))
-    return steps
-
-
-def as_similarity(products: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Products of lattice vectors as cosines, from -1 to 1."""
-    found: NDArray[np.float32] = np.clip(products / np.float32(STEPS * STEPS), -1.0, 1.0)
-    return found
 
 
 def centred(vectors: NDArray[np.float32], weight: float) -> NDArray[np.float32]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.clusters.material import LEVELS
+from elmer_pipelines.store import clusterings, profiles
 from elmer_pipelines.store import clusters as store
-from elmer_pipelines.store import profiles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -24,6 +24,16 @@ def coverage(connection: Connection, workspace_id: str) -> float | None:
     """The share of live signals that are in a cluster; None without signals."""
     clustered, signals = profiles.clustered(connection, workspace_id)
     return clustered / signals if signals else None
+
+
+def neighbour_recall(connection: Connection, workspace_id: str) -> float | None:
+    """The share of the signals' true neighbours that the last clustering saw: 1 where it compared all with all.
+
+    None before the first clustering, and for one made before this was measured.
+    """
+    last = clusterings.last(connection, workspace_id)
+    measured = None if last is None else last.figures.get("neighbour_recall")
+    return None if measured is None else float(measured)
 
 
 def levels(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:

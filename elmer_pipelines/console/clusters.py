@@ -34,7 +34,7 @@ def tree(context: typer.Context, workspace: WorkspaceOption = None, as_json: Jso
     if context.invoked_subcommand is not None:
         return
     with open_workbench(workspace) as bench:
-        rows, alone = bench.cluster_tree(), len(bench.unclustered())
+        rows, alone, recall = bench.cluster_tree(), len(bench.unclustered()), bench.neighbour_recall()
     if as_json:
         print_json(rows)
         return
@@ -47,6 +47,8 @@ def tree(context: typer.Context, workspace: WorkspaceOption = None, as_json: Jso
         f"\n{len(sizes):,} themes with {sum(sizes):,} signals; {alone:,} signals fit none "
         f"([bold]elmer clusters unclustered[/bold]). Next: [bold]elmer clusters show {rows[0]['id']}[/bold]"
     )
+    if recall is not None and recall < 1.0:
+        terminal.out.print(f"Grouped by {recall:.1%} of the signals' true nearest neighbours, measured on a sample.")
 
 
 def _tree(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.models.protocols import EmbeddingModel
     from elmer_pipelines.store.database import Database
 
-_VERSION = 2  # raise when the same vectors would be grouped otherwise
+_VERSION = 3  # raise when the same vectors would be grouped otherwise
 _SHOWN = 10
 
 

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elmer_pipelines.vectors.lattice import on_lattice
+from elmer_pipelines.vectors.pairs import pairs_above
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-_BLOCK_CELLS = 8_000_000  # similarities held at once: 32 MB
 _MAX_EDGES = 1_000_000
-_DIRECTIONS = 48  # of the shortened vectors that rule out pairs
-_WORTH_A_BOUND = 4_000  # vectors; fewer are compared in full at once
-_MAX_CANDIDATES = 40_000  # pairs of a block that are looked at one by one
-_ROUNDING = 1e-4
 _NOT_WORDS = re.compile(r"[\W_]+")
 
 
@@ -45,13 +43,14 @@ def duplicates_among(
     """All signals that have a duplicate, in the order given; give them oldest first.
 
     Two signals are duplicates when their words are equal but for case, punctuation, spacing and Unicode form, or their
-    cosine is above `threshold` (the model's `scale.duplicate`); groups are what is connected by that. `vectors` (n, d)
-    are unit vectors. Memory stays below about 150 MB over the vectors. Raises ValueError on unequal lengths.
+    cosine, in half precision's accuracy, is above `threshold` (the model's `scale.duplicate`); groups are what is
+    connected by that. All of them are found, the same on any machine. `vectors` (n, d) are unit vectors; memory stays
+    below two copies of them and 250 MB. Raises ValueError on unequal lengths.
     """
     if not len(signal_ids) == len(texts) == len(vectors):
         raise ValueError(f"{len(signal_ids)} ids, {len(texts)} texts and {len(vectors)} vectors: give one per signal.")
     first, of_row = _distinct_texts(texts)
-    best, component = _connected(np.ascontiguousarray(vectors[first], dtype=np.float32), threshold)
+    best, component = _connected(on_lattice(vectors[first]), threshold)
     best[np.bincount(of_row, minlength=len(first)) > 1] = 1.0
     groups = component[of_row]
     leader = {int(label): row for row, label in reversed(list(enumerate(groups)))}
@@ -82,70 +81,24 @@ def _distinct_texts(texts: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.
     return np.array(first, dtype=np.intp), of_row
 
 
-def _connected(vectors: NDArray[np.float32], threshold: float) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """The highest similarity of each row to another, and the number of its connected component."""
-    count = len(vectors)
-    best = np.full(count, -1.0, dtype=np.float32)
-    component = np.arange(count, dtype=np.intp)
+def _connected(steps: NDArray[np.float32], threshold: float) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """The highest similarity of each row to another above the threshold, and the number of its connected component."""
+    best = np.full(len(steps), -1.0, dtype=np.float32)
+    component = np.arange(len(steps), dtype=np.intp)
     left: list[NDArray[np.intp]] = []
     right: list[NDArray[np.intp]] = []
-    for rows, columns, values in _pairs(vectors, threshold):
+    waiting = 0
+    for rows, columns, values in pairs_above(steps, threshold):
         np.maximum.at(best, rows, values)
         np.maximum.at(best, columns, values)
-        left.append(rows)
-        right.append(columns)
-        if sum(map(len, left)) > _MAX_EDGES:
+        apart = component[rows] != component[columns]
+        left.append(rows[apart])
+        right.append(columns[apart])
+        waiting += len(left[-1])
+        if waiting > _MAX_EDGES:
             component = _components(component, left, right)
-            left, right = [], []
-    return np.minimum(best, 1.0), _components(component, left, right)
-
-
-def _pairs(
-    vectors: NDArray[np.float32], threshold: float
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]]:
-    """Pairs above the threshold, each once, a block of rows against all later rows at a time."""
-    count = len(vectors)
-    step = max(1, _BLOCK_CELLS // max(count, 1))
-    bounds = _upper_bounds(vectors) if count >= _WORTH_A_BOUND else None
-    for start in range(0, count, step):
-        found = None if bounds is None else _ruled_out(vectors, bounds, start, step, threshold)
-        if found is None:
-            bounds = None  # it rules out too little here to be worth its price
-            block = vectors[start : start + step] @ vectors[start:].T
-            rows, columns = np.nonzero(block > threshold)
-            found = rows, columns, block[rows, columns]
-        rows, columns, values = found
-        later = columns > rows
-        rows, columns = rows[later], columns[later]
-        yield rows + start, columns + start, values[later]
-
-
-def _ruled_out(
-    vectors: NDArray[np.float32], bounds: NDArray[np.float32], start: int, step: int, threshold: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]] | None:
-    """Row, column and cosine of the block's pairs above the threshold, after the bounds; None: too many left."""
-    possible = bounds[start : start + step] @ bounds[start:].T
-    rows, columns = np.nonzero(possible > threshold - _ROUNDING)
-    if len(rows) > _MAX_CANDIDATES:
-        return None
-    values = np.einsum("ij,ij->i", vectors[start + rows], vectors[start + columns])
-    above = values > threshold
-    return rows[above], columns[above], values[above]
-
-
-def _upper_bounds(vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Short vectors whose products are never below the cosines of the long ones, or None where they'd save little.
-
-    A vector's coordinates along the main directions, and the length of all the rest: by the Cauchy-Schwarz inequality
-    what the rest adds to a cosine is at most the product of these lengths.
-    """
-    if vectors.shape[1] < 2 * _DIRECTIONS:
-        return None
-    sample = vectors[:: max(1, len(vectors) // 20_000)].astype(np.float64)
-    _, directions = np.linalg.eigh(sample.T @ sample)
-    main = vectors @ directions[:, -_DIRECTIONS:].astype(np.float32)
-    rest = np.sqrt(np.maximum(0.0, np.einsum("ij,ij->i", vectors, vectors) - np.einsum("ij,ij->i", main, main)))
-    return np.ascontiguousarray(np.column_stack([main, rest]), dtype=np.float32)
+            left, right, waiting = [], [], 0
+    return best, _components(component, left, right)
 
 
 def _components(

@@ -23,6 +23,7 @@ _DEPTH = 40  # how far down each of the two lists is read
 _SMOOTHING = 60  # Cormack, Clarke & Büttcher 2009: k = 60 in 1 / (k + rank)
 _LONGEST = 4_000  # characters of a query that are looked for
 _RANKED = 3_000  # matches of words that are ranked, for each language
+_DRAWN, _NARROWEST = 300, 0.2  # signals that tell what share the filters keep; below it no more matches are read
 _UNKNOWN = 0.01  # share of all signals that a workspace has at most where the statistics don't name it
 _FEWEST, _MOST = 1_000, 20_000  # bounds of what is compared one by one
 # The index is read in any order and sorted afterwards; what it must pass over under a filter stays bounded by `bound`.
@@ -123,7 +124,8 @@ def _statement(conditions: Conditions, dimensions: int) -> str:
 
 # `bound`: a scan of n rows one by one costs as much as the index, which passes over total / n vectors for each hit,
 # where n² is about depth × total. `common`: how many signals have a word, as the planner's statistics know it; what
-# is in half of all signals tells nothing, and ranking its matches would take seconds.
+# is in half of all signals tells nothing, and ranking its matches would take seconds. `passing`: what share the filters
+# keep, by the first ids, which are hashes and so a fair draw: of words whose matches mostly fail, more can be read.
 _HEAD = f"""
 WITH RECURSIVE bound AS (
     SELECT CASE WHEN :exact THEN 1000000000 ELSE
@@ -143,10 +145,15 @@ WITH RECURSIVE bound AS (
     SELECT c.lexeme, c.share FROM pg_stats p,
         unnest(p.most_common_elems::text::text[], p.most_common_elem_freqs) AS c (lexeme, share)
     WHERE p.schemaname = 'elmer' AND p.tablename = 'signals' AND p.attname = 'words' AND c.lexeme IS NOT NULL
+), drawn AS (
+    SELECT * FROM elmer.signals WHERE workspace_id = :w ORDER BY id LIMIT {_DRAWN}
+), passing AS MATERIALIZED (
+    SELECT greatest({_NARROWEST}, count(*) FILTER (WHERE {{one_by_one}}) / greatest(count(*), 1)::float) AS share
+    FROM drawn s
 ), here AS MATERIALIZED (
-    SELECT g.reltuples * coalesce((
+    SELECT passing.share * g.reltuples * coalesce((
         SELECT share FROM common WHERE lexeme = 'in workspace ' || :w), {_UNKNOWN}) AS signals
-    FROM pg_class g WHERE g.oid = to_regclass('elmer.signals')
+    FROM passing, pg_class g WHERE g.oid = to_regclass('elmer.signals')
 ), terms AS MATERIALIZED (
     SELECT p.language, '''' || replace(replace(t.lexeme, '\\', '\\\\'), '''', '''''') || '''' AS term,
            row_number() OVER rarest AS place, sum(coalesce(c.share, 0)) OVER rarest AS share

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from elmer_pipelines.clusters import approximate, lattice, neighbours
-from elmer_pipelines.clusters.neighbours import nearest, recall
+from elmer_pipelines.clusters import approximate, grouping, lattice, neighbours
+from elmer_pipelines.clusters.neighbours import nearest, recall, recall_of_search
+from elmer_pipelines.clusters.reclustering import neighbour_recall
 
 
 def unit(rows: int, dimensions: int = 16, seed: int = 0) -> np.ndarray:
@@ -75,6 +76,8 @@ def test_above_a_size_nearly_all_neighbours_are_found_and_always_the_same(monkey
     indices, similarities = nearest(vectors, 15, exact_up_to=1_000)
     assert recall(vectors, indices) > 0.9
     assert recall(vectors, nearest(vectors, 15)[0]) == 1.0
+    assert recall_of_search(vectors, 15, exact_up_to=1_000) == recall(vectors, indices)
+    assert recall_of_search(vectors, 15) == 1.0
     assert (np.arange(6_000)[:, None] != indices).all()
     assert (np.diff(similarities, axis=1) <= 0).all()
     monkeypatch.setattr(neighbours, "BLOCK_CELLS", 50_000)
@@ -98,3 +101,15 @@ def test_centred_vectors_are_unit_and_keep_their_direction_where_all_are_alike()
     around = lattice.centred(drawn, 500 / 600)
     assert np.allclose(np.linalg.norm(around, axis=1), 1.0, atol=1e-5)
     assert np.linalg.norm(around.mean(axis=0)) < 0.5 * np.linalg.norm(drawn.mean(axis=0))
+
+
+def test_the_recall_of_a_clustering_is_that_of_the_vectors_it_groups_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approximate, "CELLS_LOOKED_AT", 3)
+    draw = np.random.default_rng(4)
+    vectors = unit(2_000, 24, seed=2)
+    keys = [f"{one:05}" for one in draw.permutation(2_000)]
+    ordered = vectors[np.argsort(keys)]
+    around = lattice.centred(ordered, 2_000 / (2_000 + grouping.CENTRED_FROM))
+    found, _ = nearest(around, grouping.neighbours_of(2_000), exact_up_to=500)
+    assert recall(around, found) == neighbour_recall(vectors, keys, exact_up_to=500) < 1.0
+    assert neighbour_recall(vectors, keys) == 1.0

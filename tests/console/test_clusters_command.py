@@ -11,6 +11,7 @@ from corpus import Corpus, TopicEmbedder
 from typer.testing import CliRunner
 
 from elmer_pipelines import cli
+from elmer_pipelines.clusters import overview, reclustering
 from elmer_pipelines.clusters.clustering import cluster_signals
 from elmer_pipelines.errors import NotFoundError, PinError
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
@@ -52,6 +53,17 @@ def test_the_tree_lists_every_cluster_with_its_id(corpus: Corpus) -> None:
     shown = elmer()
     assert all(one["id"] in shown for one in rows)
     assert "3 themes with 24 signals" in shown
+
+
+def test_neighbours_that_were_missed_are_told_with_the_counts(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "true nearest neighbours" not in elmer()
+    monkeypatch.setattr(reclustering, "neighbour_recall", lambda *_: 0.9634)
+    with corpus.database.begin() as connection:
+        assert overview.neighbour_recall(connection, corpus.workspace_id) == 1.0
+        assert overview.neighbour_recall(connection, "other") is None
+    elmer("again")
+    step(corpus)
+    assert "96.3% of the signals' true nearest neighbours" in elmer()
 
 
 def test_a_name_of_a_person_is_shown_everywhere_and_can_be_taken_back(corpus: Corpus) -> None:

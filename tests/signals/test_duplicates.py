@@ -7,6 +7,7 @@ import pytest
 
 from elmer_pipelines.signals import duplicates
 from elmer_pipelines.signals.duplicates import duplicates_among, same_words
+from elmer_pipelines.vectors import pairs
 
 
 def at(*degrees: float) -> np.ndarray:
@@ -50,32 +51,18 @@ def test_too_few_to_be_duplicates(count: int) -> None:
     assert found(["a"][:count], at(0)[:count]) == {}
 
 
-def test_blocks_and_compaction_give_the_same_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compaction_gives_the_same_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(2)
     vectors = np.repeat(draw.standard_normal((40, 12)), 5, axis=0) + 0.01 * draw.standard_normal((200, 12))
     order = draw.permutation(200)
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)[order]
     texts = [f"text {row}" for row in range(200)]
     whole = found(texts, vectors, 0.98)
-    monkeypatch.setattr(duplicates, "_BLOCK_CELLS", 200 * 7)
+    monkeypatch.setattr(pairs, "_BLOCK_CELLS", 200 * 7)
     monkeypatch.setattr(duplicates, "_MAX_EDGES", 10)
     assert found(texts, vectors, 0.98) == whole
     assert len(whole) == 200
     assert len({group for group, _ in whole.values()}) == 40
-
-
-def test_ruling_pairs_out_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = np.random.default_rng(3)
-    # A common direction, as embeddings have, near pairs, and pairs just at the threshold.
-    vectors = np.repeat(draw.standard_normal((600, 128)) + 1.0, 2, axis=0) + 0.3 * draw.standard_normal((1200, 128))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    texts = [f"text {row}" for row in range(1200)]
-    in_full = found(texts, vectors, 0.95)
-    assert 0 < len(in_full) < 1200
-    monkeypatch.setattr(duplicates, "_WORTH_A_BOUND", 100)
-    assert found(texts, vectors, 0.95) == in_full
-    monkeypatch.setattr(duplicates, "_MAX_CANDIDATES", 10)
-    assert found(texts, vectors, 0.95) == in_full
 
 
 def test_unequal_lengths_are_a_mistake() -> None:
