@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.result import Result
+from elmer_pipelines.clusters.centring import centred
 from elmer_pipelines.clusters.grouping import group
-from elmer_pipelines.clusters.lattice import centred
 from elmer_pipelines.clusters.neighbours import nearest, recall
 from elmer_pipelines.evaluation.clusters import greedy, layers, read_labelled, score
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings

@@ -21,28 +21,20 @@ ROWS_PER_CELL = 250
 CELLS_LOOKED_AT = 16  # the own one included
 
 
-def nearest_in_cells(
-    steps: NDArray[np.float32], k: int, chosen: NDArray[np.intp] | None = None
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def nearest_in_cells(steps: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """About what `neighbours.nearest` returns, for lattice vectors (n, d); `neighbours.recall` tells how nearly.
 
     Spherical k-means over a sample makes cells of about 250 rows; the rows of a cell are compared with those of the 16
     cells whose centres are closest to its own (Jégou et al. 2011, inverted files, with one list of cells per cell).
-    With `chosen` the neighbours of these rows only, in their order, as the whole search would give them.
     """
     cells = divided(steps, max(1, len(steps) // ROWS_PER_CELL))
     indices = np.empty((len(steps), k), dtype=np.int32)
     products = np.empty((len(steps), k), dtype=np.float32)
-    wanted = np.full(len(steps), chosen is None)
-    wanted[[] if chosen is None else chosen] = True
     for own, nearby in enumerate(_cells_around(cells, k)):
         rows = cells.rows(own)
-        rows = rows[wanted[rows]]
         if len(rows):
             among = np.sort(np.concatenate([cells.rows(one) for one in nearby]))
             _look_around(steps, rows, among, k, indices, products)
-    if chosen is not None:
-        indices, products = indices[chosen], products[chosen]
     return indices, as_similarity(products)
 
 

@@ -45,35 +45,9 @@ def recall(vectors: NDArray[np.float32], found: NDArray[np.int32], *, sample: in
     if not found.size:
         return 1.0
     steps = on_lattice(vectors)
-    rows = _sampled(len(steps), sample)
+    rows = np.sort(np.random.default_rng(_SEED).permutation(len(steps))[:sample])
     true, _ = _exact(steps, rows, found.shape[1])
-    return _shared(found[rows], true)
-
-
-def recall_of_search(
-    vectors: NDArray[np.float32], k: int, *, sample: int = 500, exact_up_to: int = EXACT_UP_TO
-) -> float:
-    """The share of the true neighbours of `sample` rows that `nearest` finds, without looking for those of the others.
-
-    1 up to `exact_up_to` rows, where nothing can be missed.
-    """
-    if len(vectors) <= exact_up_to:
-        return 1.0
-    from elmer_pipelines.clusters.approximate import nearest_in_cells
-
-    steps = on_lattice(vectors)
-    rows = _sampled(len(steps), sample)
-    found, _ = nearest_in_cells(steps, k, rows)
-    true, _ = _exact(steps, rows, k)
-    return _shared(found, true)
-
-
-def _sampled(count: int, sample: int) -> NDArray[np.intp]:
-    return np.sort(np.random.default_rng(_SEED).permutation(count)[:sample])
-
-
-def _shared(found: NDArray[np.int32], true: NDArray[np.int32]) -> float:
-    hits = [len(np.intersect1d(ours, theirs)) for ours, theirs in zip(found, true, strict=True)]
+    hits = [len(np.intersect1d(ours, theirs)) for ours, theirs in zip(found[rows], true, strict=True)]
     return float(np.sum(hits) / true.size)
 
 

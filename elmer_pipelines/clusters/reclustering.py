@@ -11,18 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elmer_pipelines.clusters.grouping import (
-    CENTRED_FROM,
-    UNCLUSTERED,
-    Grouping,
-    centroids,
-    group,
-    neighbours_of,
-    place,
-)
+from elmer_pipelines.clusters.grouping import UNCLUSTERED, Grouping, centroids, group, place
 from elmer_pipelines.clusters.identity import ClusterEvent, Matching, match
-from elmer_pipelines.clusters.lattice import centred
-from elmer_pipelines.clusters.neighbours import EXACT_UP_TO, recall_of_search
 from elmer_pipelines.clusters.pins import Pin, honour
 from elmer_pipelines.clusters.placing import Bounds, calibrate
 from elmer_pipelines.clusters.tiers import LEVELS, Levels, cluster_rows
@@ -98,7 +88,8 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
     # Keys of the words, not of ids: the same documents are grouped alike in every workspace.
     keys = [f"{row['text_hash']}-{number:08}" for number, row in enumerate(having)]
     start = [None if one in before.newcomers else before.theme.get(one) for one in ids]
-    levels = Levels.of(regroup(vectors, keys, embedder.scale.unrelated, start))
+    grouping = regroup(vectors, keys, embedder.scale.unrelated, start)
+    levels = Levels.of(grouping)
     centres = centroids(vectors, levels.themes)
     bounds = calibrate(vectors, levels.themes, centres, embedder.scale.unrelated)
     matcher = _Matcher(connection, workspace_id, before, ids)
@@ -109,7 +100,7 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
     matchings = {"theme": matcher.match("theme", levels.themes, {**first.ids, **keep})}
     matchings |= {level: matcher.match(level, levels.labels(level)) for level in LEVELS if level != "theme"}
     found = _assembled(rows, having, vectors, levels, matchings, before, set(targets), pins, embedder, bounds)
-    return replace(found, figures={**found.figures, "neighbour_recall": neighbour_recall(vectors, keys)})
+    return replace(found, figures={**found.figures, "neighbour_recall": grouping.recall})
 
 
 def regroup(
@@ -121,19 +112,6 @@ def regroup(
         return group(vectors, keys, unrelated=unrelated)
     start = np.array([UNCLUSTERED if one is None else number[one] for one in previous], dtype=np.int32)
     return group(vectors, keys, unrelated=unrelated, previous=start)
-
-
-def neighbour_recall(vectors: NDArray[np.float32], keys: Sequence[str], *, exact_up_to: int = EXACT_UP_TO) -> float:
-    """The share of the signals' true neighbours that grouping them sees, measured on a sample of 500.
-
-    1 up to `exact_up_to` signals, where all are compared with all.
-    """
-    count = len(keys)
-    if count <= exact_up_to:
-        return 1.0
-    ordered = vectors[np.argsort(np.array(keys), kind="stable")]
-    around = centred(ordered, count / (count + CENTRED_FROM))
-    return recall_of_search(around, neighbours_of(count), exact_up_to=exact_up_to)
 
 
 def with_vectors(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from elmer_pipelines.clusters import approximate, grouping, lattice, neighbours
-from elmer_pipelines.clusters.neighbours import nearest, recall, recall_of_search
-from elmer_pipelines.clusters.reclustering import neighbour_recall
+from elmer_pipelines.clusters import approximate, grouping, neighbours
+from elmer_pipelines.clusters.centring import centred
+from elmer_pipelines.clusters.neighbours import nearest, recall
 
 
 def unit(rows: int, dimensions: int = 16, seed: int = 0) -> np.ndarray:
@@ -76,8 +76,6 @@ def test_above_a_size_nearly_all_neighbours_are_found_and_always_the_same(monkey
     indices, similarities = nearest(vectors, 15, exact_up_to=1_000)
     assert recall(vectors, indices) > 0.9
     assert recall(vectors, nearest(vectors, 15)[0]) == 1.0
-    assert recall_of_search(vectors, 15, exact_up_to=1_000) == recall(vectors, indices)
-    assert recall_of_search(vectors, 15) == 1.0
     assert (np.arange(6_000)[:, None] != indices).all()
     assert (np.diff(similarities, axis=1) <= 0).all()
     monkeypatch.setattr(neighbours, "BLOCK_CELLS", 50_000)
@@ -95,21 +93,22 @@ def test_cells_of_identical_rows_still_give_enough_neighbours() -> None:
 
 def test_centred_vectors_are_unit_and_keep_their_direction_where_all_are_alike() -> None:
     alike = np.repeat(unit(1), 50, axis=0)
-    assert np.allclose(lattice.centred(alike, 0.5) @ alike[0], 1.0, atol=1e-3)
+    assert np.allclose(centred(alike, 0.5) @ alike[0], 1.0, atol=1e-3)
     drawn = unit(500) + np.float32(0.5)
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    around = lattice.centred(drawn, 500 / 600)
+    around = centred(drawn, 500 / 600)
     assert np.allclose(np.linalg.norm(around, axis=1), 1.0, atol=1e-5)
     assert np.linalg.norm(around.mean(axis=0)) < 0.5 * np.linalg.norm(drawn.mean(axis=0))
 
 
 def test_the_recall_of_a_clustering_is_that_of_the_vectors_it_groups_by(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(approximate, "CELLS_LOOKED_AT", 3)
-    draw = np.random.default_rng(4)
     vectors = unit(2_000, 24, seed=2)
-    keys = [f"{one:05}" for one in draw.permutation(2_000)]
-    ordered = vectors[np.argsort(keys)]
-    around = lattice.centred(ordered, 2_000 / (2_000 + grouping.CENTRED_FROM))
-    found, _ = nearest(around, grouping.neighbours_of(2_000), exact_up_to=500)
-    assert recall(around, found) == neighbour_recall(vectors, keys, exact_up_to=500) < 1.0
-    assert neighbour_recall(vectors, keys) == 1.0
+    keys = [f"{one:05}" for one in np.random.default_rng(4).permutation(2_000)]
+    assert grouping.group(vectors, keys, unrelated=0.3).recall == 1.0
+    monkeypatch.setattr(neighbours.nearest, "__kwdefaults__", {"exact_up_to": 500})
+    monkeypatch.setattr(grouping, "EXACT_UP_TO", 500)
+    monkeypatch.setattr(grouping, "helps", lambda _: False)
+    around = centred(vectors[np.argsort(keys)], 2_000 / (2_000 + grouping.CENTRED_FROM))
+    found, _ = nearest(around, grouping.neighbours_of(2_000))
+    assert grouping.group(vectors, keys, unrelated=0.3).recall == recall(around, found, sample=200) < 1.0

@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from elmer_pipelines.clusters import votes
+from elmer_pipelines.clusters.centring import centred
 from elmer_pipelines.clusters.communities import communities
 from elmer_pipelines.clusters.grouping import group
-from elmer_pipelines.clusters.lattice import centred
 from elmer_pipelines.clusters.neighbours import nearest
 
 

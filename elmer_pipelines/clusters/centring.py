@@ -1,4 +1,4 @@
-"""What clusters do to vectors before they look for neighbours; the lattice itself is `vectors/lattice.py`."""
+"""What clusters do to vectors before they look for neighbours: they take out what all have in common."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elmer_pipelines.vectors.lattice import as_similarity, on_lattice
+from elmer_pipelines.vectors.lattice import on_lattice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-__all__ = ["as_similarity", "centred", "on_lattice"]
 
 _ROWS = 65_536
 
