@@ -1,4 +1,7 @@
-"""Words that say nothing about what a signal is about, in English and German. Terms are chosen in `themes.py`."""
+"""Words that say nothing about what a signal is about, and small ones that tell how others are used: English, German.
+
+Which phrases are counted is `phrases.py`, which make a name `naming.py`.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ two under unless until up upon us use used useful user users uses using usually 
 way ways we we'd we'll we're we've wednesday week weekly weeks well went were weren't what what's whatever when
 whenever where whether which while who who's whole whom whose why will wish with within without won't work working
 works worse would wouldn't wow yeah year years yes yesterday yet you you'd you'll you're you've your yours yourself
+fifth first forty fourth midnight moment moments ninety noon seconds seventy sixth sixty tenth thousands twenty
 """
 _GERMAN = """
 ab abends aber acht alle allem allen aller alles als also am an ander andere anderen april auch auf august aus bei
@@ -44,6 +48,18 @@ sogar soll sollte sonntag sonst sowie stunde stunden ständig tag tage tausend u
 unserer unter viel viele vier vom von vor war waren warum was weil weiter welche welcher wenn wer werde werden wie
 wieder wir wird wirklich wo woche wochen wollen worden wurde wurden wäre würde würden zehn zu zum zur zwar zwei
 zwischen zwölf über
+abend abgesehen achtzig allein allerdings anders anfang anfangs außer außerdem bald beide beiden beim besonders besser
+bestimmt binnen bloß daher daran darauf daraus darin darum darunter darüber davor dazwischen dessen dich dieselbe
+dieselben dir direkt draußen drei dreißig dreimal drin dritte dritten ehe eh eigene eigenen ende endlich entweder erste
+ersten erstmal euro fast früh früher fünfzig ganze ganzen ganzes gebe geben gegen geh gehe gemeint genau genug gestern
+gewesen ging gleich guten gute halb halbe halben heute hinten hinter häufig höchstens ihrs immerhin indem innerhalb
+irgendwann irgendwas irgendwo jahren jemand jemanden kaum kommt komplett kurz lang lange lassen letzte letzten letzter
+lieber lässt macht machst meist meistens mindestens minuten mittag mittags möchte möchten möglich morgen nachdem
+nachmittag nachts nacht natürlich neben neunzig neulich nächste nächsten nämlich oben paar plötzlich sag sage schnell
+sechzig sekunde sekunden selber siebzig sobald solange solche solchen sofern sofort sollen sollten sondern später statt
+stets sozusagen tagen teilweise trotz trotzdem uhr umso ungefähr unten usw vielleicht vierzig vormittag vorher wann
+wegen wem wen wenig weniger wenigstens weshalb wessen will wo woher wohin wohl wollte wollten wäre wären während zeit
+ziemlich zufällig zuletzt zumindest zunächst zurück zusammen zwanzig zweimal zweite zweiten
 """
 _GLUE = """
 after against and as at before between by for from in into no not of off on onto or out over per since than to under up
@@ -62,9 +78,18 @@ i you he she it we they who to can can't cannot could couldn't will won't would 
 don't doesn't didn't do does did please let let's never always just was were is are be been being has have had get gets
 got not and then
 """
+_ENDINGS = """
+call calls day days end hour hours time times use used user users using way work working works
+"""
+_BEFORE_QUALITIES = "very so too really quite pretty super extremely how sehr ganz zu so echt wirklich"
 STOP_WORDS = frozenset(_ENGLISH.split()) | frozenset(_GERMAN.split())
 GERMAN_WORDS = frozenset(_GERMAN.split()) - frozenset(_ENGLISH.split())
+ENGLISH_WORDS = frozenset(_ENGLISH.split()) - frozenset(_GERMAN.split())
 GLUE = frozenset(_GLUE.split())  # what may stand inside a name, between two words that mean something
 LEFT_OUT = frozenset(_LEFT_OUT.split())  # what may stand there and is passed over
+ENDINGS = frozenset(_ENDINGS.split())  # what says nothing alone, but something after a word that does: easy to use
+GENITIVE = frozenset({"des", "eines"})  # the articles that may join two German nouns
+HONORIFICS = frozenset({"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "herr", "herrn", "frau"})
 BEFORE_NOUNS = LEFT_OUT | {"no", "of", "for", "with", "without", "from", "via", "per", "in", "on"}
 BEFORE_VERBS = frozenset(_BEFORE_VERBS.split())
+BEFORE_QUALITIES = frozenset(_BEFORE_QUALITIES.split())

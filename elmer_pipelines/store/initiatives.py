@@ -75,7 +75,8 @@ def clusters(connection: Connection, workspace_id: str) -> list[ClusterState]:
     return [
         ClusterState(
             row.id, row.theme, row.summary, tuple(str(term) for term in row.terms), row.severity, row.confidence,
-            row.suggested_action, row.suggested_project_id, dict(zip(row.ids, row.similarities, strict=True)), row.voices,
+            row.suggested_action, row.suggested_project_id, dict(zip(row.ids, row.similarities, strict=True)),
+            row.voices,
         )
         for row in rows
     ]  # fmt: skip
