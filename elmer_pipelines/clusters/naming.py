@@ -6,7 +6,7 @@ Pure functions over texts. Which clusters are named, and what else belongs to a 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.clusters.phrases import PHRASE_WORDS
@@ -40,10 +40,10 @@ def weigh(clusters: Sequence[Phrases]) -> list[dict[Key, float]]:
     siblings would lead to expect: a word that all use as often is not what this one is about. Times, squared, how near
     to the centre those are who say it. What a single member says weighs nothing in a cluster of more.
     """
-    everywhere: Counter[Key] = Counter()
+    everywhere: dict[Key, float] = defaultdict(float)
     for one in clusters:
         for key, count in one.said.items():
-            everywhere[key] += count  # type: ignore[assignment]
+            everywhere[key] += count
     average = sum(sum(one.said.values()) for one in clusters) / max(len(clusters), 1)
     voices = sum(one.voices for one in clusters)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,14 +16,14 @@ from elmer_pipelines.clusters.stop_words import (
     BEFORE_QUALITIES,
     BEFORE_VERBS,
     ENDINGS,
-    ENGLISH_WORDS,
     GENITIVE,
-    GERMAN_WORDS,
     GLUE,
     HONORIFICS,
     LEFT_OUT,
     STOP_WORDS,
 )
+from elmer_pipelines.models import german as german_words
+from elmer_pipelines.models.german import is_german, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,10 +33,7 @@ PHRASE_WORDS = 3
 _GAP = 2  # words without meaning of their own that may stand between two of a phrase
 _PART = 5  # letters: a shorter word is found inside others by chance
 _REST = 3  # letters that must be left of a compound beside a part of it
-_WORD = re.compile(r"[^\W\d_][\w'’-]*\w|[^\W\d_]")
 _CLAUSE = re.compile(r"[.!?;:,()\n\"“”„…–—/]+|\s-+\s")
-_UMLAUTS = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ß": "ss"})
-_CASES = ("en", "em", "es", "e", "n", "s")
 
 
 @dataclass(frozen=True)
@@ -88,9 +84,8 @@ class Grammar:
 
     def learn(self, text: str) -> None:
         """Count the uses of one text's words."""
-        clauses = list(_clauses(text))
-        german = is_german(clauses)
-        for clause in clauses:
+        german = is_german(text)
+        for clause in _clauses(text):
             lowered = [word.casefold() for word in clause]
             for place, word in enumerate(clause):
                 folded = fold(word, german)
@@ -159,29 +154,16 @@ def phrases_of(members: Sequence[Member], grammar: Grammar) -> Phrases:
 def fold(word: str, german: bool = False) -> str:
     """The form under which spellings of a word are counted together: case, possessive and a plural's s removed.
 
-    Of a German word also umlauts and what declension adds, about as Savoy's light stemmer does (2006), though not -er.
+    Of a German word umlauts and what declension adds go too.
     """
     word = word.casefold().replace("’", "'").removesuffix("'s")
     if german:
-        word = word.translate(_UMLAUTS)
-        ending = next((one for one in _CASES if word.endswith(one) and len(word) - len(one) > 3), "")
-        return word.removesuffix(ending)
+        return german_words.fold(word)
     if word.endswith("ies") and len(word) > 5:
         return word[:-3] + "y"
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
         return word[:-1]
     return word
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, apostrophes made one."""
-    return [match[0].replace("’", "'") for match in _WORD.finditer(unicodedata.normalize("NFC", text))]
-
-
-def is_german(clauses: Iterable[Sequence[str]]) -> bool:
-    """Whether more of the small words are German than English."""
-    small = [word.casefold() for clause in clauses for word in clause]
-    return sum(word in GERMAN_WORDS for word in small) > sum(word in ENGLISH_WORDS for word in small)
 
 
 def _voices(members: Counter[str]) -> float:
@@ -190,10 +172,9 @@ def _voices(members: Counter[str]) -> float:
 
 def _read(member: Member, grammar: Grammar, spellings: dict[Key, Counter[str]]) -> tuple[set[Key], bool]:
     """The phrases of one text, whose spellings are counted, and whether it is German."""
-    clauses = list(_clauses(member.text))
-    german = is_german(clauses)
+    german = is_german(member.text)
     seen = set()
-    for clause in clauses:
+    for clause in _clauses(member.text):
         for key, spelling in _phrases(clause, german, grammar):
             spellings[key][spelling] += 1
             seen.add(key)

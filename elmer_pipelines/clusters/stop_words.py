@@ -5,6 +5,8 @@ Which phrases are counted is `phrases.py`, which make a name `naming.py`.
 
 from __future__ import annotations
 
+from elmer_pipelines.models.german import SMALL_WORDS as GERMAN_WORDS
+
 _ENGLISH = """
 a able about above across actually after afternoon again against ago all almost already also although always am an and
 another any anybody anymore anyone anything anyway april are aren't around as ask asked at august away back basically
@@ -32,35 +34,6 @@ whenever where whether which while who who's whole whom whose why will wish with
 works worse would wouldn't wow yeah year years yes yesterday yet you you'd you'll you're you've your yours yourself
 fifth first forty fourth midnight moment moments ninety noon seconds seventy sixth sixty tenth thousands twenty
 """
-_GERMAN = """
-ab abends aber acht alle allem allen aller alles als also am an ander andere anderen april auch auf august aus bei
-beim bekomme bekommen bereits bin bis bisschen bist bitte bleiben bleibt brauche brauchen braucht da dabei dadurch
-dafür damit danach dann darf das dass dauernd davon dazu dein deine dem den denn der deren des deshalb dezember die
-dienstag dies diese diesem diesen dieser dieses doch donnerstag dort drei du durch dürfen eben eher eigentlich ein
-eine einem einen einer eines einfach einmal elf er erst es etwas euch euer eure februar finde freitag fünf für ganz
-gar gehen geht gemacht gerade gern gerne geworden gibt gut habe haben halt hast hat hatte hier hin hundert hätte ich
-ihm ihn ihnen ihr ihre ihrem ihren ihrer im immer in ins irgendwie ist ja jahr jahre januar jede jedem jeden jeder
-jedes jedoch jetzt juli juni kam kann kannst kein keine keinem keinen keiner kommen kommt können könnte lassen leider
-leute los machen macht mai mal man manchmal mehr mein meine meinem meinen meiner mich minute minuten mir mit mittwoch
-monat monate montag morgens muss musste märz müssen nach neun nicht nichts nie niemand noch november nun nur ob oder
-oft ohne oktober pro sagen sagt samstag schon sechs sehr sein seine seit selbst september sich sie sieben sind so
-sogar soll sollte sonntag sonst sowie stunde stunden ständig tag tage tausend um und uns unser unsere unserem unseren
-unserer unter viel viele vier vom von vor war waren warum was weil weiter welche welcher wenn wer werde werden wie
-wieder wir wird wirklich wo woche wochen wollen worden wurde wurden wäre würde würden zehn zu zum zur zwar zwei
-zwischen zwölf über
-abend abgesehen achtzig allein allerdings anders anfang anfangs außer außerdem bald beide beiden beim besonders besser
-bestimmt binnen bloß daher daran darauf daraus darin darum darunter darüber davor dazwischen dessen dich dieselbe
-dieselben dir direkt draußen drei dreißig dreimal drin dritte dritten ehe eh eigene eigenen ende endlich entweder erste
-ersten erstmal euro fast früh früher fünfzig ganze ganzen ganzes gebe geben gegen geh gehe gemeint genau genug gestern
-gewesen ging gleich guten gute halb halbe halben heute hinten hinter häufig höchstens ihrs immerhin indem innerhalb
-irgendwann irgendwas irgendwo jahren jemand jemanden kaum kommt komplett kurz lang lange lassen letzte letzten letzter
-lieber lässt macht machst meist meistens mindestens minuten mittag mittags möchte möchten möglich morgen nachdem
-nachmittag nachts nacht natürlich neben neunzig neulich nächste nächsten nämlich oben paar plötzlich sag sage schnell
-sechzig sekunde sekunden selber siebzig sobald solange solche solchen sofern sofort sollen sollten sondern später statt
-stets sozusagen tagen teilweise trotz trotzdem uhr umso ungefähr unten usw vielleicht vierzig vormittag vorher wann
-wegen wem wen wenig weniger wenigstens weshalb wessen will wo woher wohin wohl wollte wollten wäre wären während zeit
-ziemlich zufällig zuletzt zumindest zunächst zurück zusammen zwanzig zweimal zweite zweiten
-"""
 _GLUE = """
 after against and as at before between by for from in into no not of off on onto or out over per since than to under up
 via when while with within without
@@ -82,9 +55,7 @@ _ENDINGS = """
 call calls day days end hour hours time times use used user users using way work working works
 """
 _BEFORE_QUALITIES = "very so too really quite pretty super extremely how sehr ganz zu so echt wirklich"
-STOP_WORDS = frozenset(_ENGLISH.split()) | frozenset(_GERMAN.split())
-GERMAN_WORDS = frozenset(_GERMAN.split()) - frozenset(_ENGLISH.split())
-ENGLISH_WORDS = frozenset(_ENGLISH.split()) - frozenset(_GERMAN.split())
+STOP_WORDS = frozenset(_ENGLISH.split()) | GERMAN_WORDS
 GLUE = frozenset(_GLUE.split())  # what may stand inside a name, between two words that mean something
 LEFT_OUT = frozenset(_LEFT_OUT.split())  # what may stand there and is passed over
 ENDINGS = frozenset(_ENDINGS.split())  # what says nothing alone, but something after a word that does: easy to use

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elmer_pipelines.clusters.naming import names, terms, weigh
-from elmer_pipelines.clusters.phrases import Grammar, Member, fold, phrases_of, words_of
+from elmer_pipelines.clusters.phrases import Grammar, Member, fold, phrases_of
+from elmer_pipelines.models.german import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
