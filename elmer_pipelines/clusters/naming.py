@@ -139,15 +139,19 @@ def _beside(first: Key, things: list[Key], weights: dict[Key, float], phrases: P
         if len(left) <= (1 - _COVERED) * phrases.size:
             return []
     heard = Counter(word for words in left for word in words)
-    stems = {word[:_STEM] for word in first}
     weighty = [key for key in things if len(key) < PHRASE_WORDS and weights[key] >= _WEIGHTY * weights[first]]
-    others = [key for key in weighty if stems.isdisjoint(word[:_STEM] for word in key)]
+    others = [key for key in weighty if not any(_alike(word, one) for word in key for one in first)]
     best = max(others, key=lambda key: (min(heard[word] for word in key) * weights[key], key), default=None)
     by_first = phrases.support[first]
     least = max(2, _BESIDE * by_first, min(_CARRIES * phrases.size, _AS_MANY * by_first))
     if best is None or phrases.support[best] < least:
         return []
     return [best]
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two words begin alike, or one ends with the other: a list and a checklist."""
+    return one[:_STEM] == other[:_STEM] or one.endswith(other) or other.endswith(one)
 
 
 def _name(keys: list[Key], phrases: Phrases) -> str:

@@ -126,7 +126,7 @@ def phrases_of(members: Sequence[Member], grammar: Grammar) -> Phrases:
     nouns = {key[0] for key in spellings if len(key) == 1 and len(key[0]) >= _PART}
     german = sum(is_so for _, is_so in read) * 2 > len(read)
     sources: dict[Key, Counter[str]] = defaultdict(Counter)
-    nearness: Counter[Key] = Counter()
+    nearness: dict[Key, float] = defaultdict(float)
     words: list[frozenset[str]] = []
     for member, (seen, is_so) in zip(members, read, strict=True):
         if is_so:
