@@ -33,7 +33,7 @@ notebook: setup ## JupyterLab on the notebooks
 	@scripts/notebook $(ARGS)
 
 test: setup-dev ## every test
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q $(ARGS)
 
 check: lint types walls test ## lint, types, walls, then the tests
 

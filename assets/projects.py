@@ -34,7 +34,8 @@ def signal_classifications(elmer: ElmerResource, workspace: str, run: str) -> St
     return elmer.pipeline.signal_classifications(workspace, run_id=run)
 
 
-@table_asset("projects", deps=["cluster_themes", "signal_classifications", "duplicate_signals"])
+# in the pool, because it embeds the projects it makes
+@table_asset("projects", deps=["cluster_themes", "signal_classifications", "duplicate_signals"], pool="openai")
 def initiatives(elmer: ElmerResource, workspace: str, run: str) -> StepResult:
     """Clusters strong enough to become a project, or to be linked to one, with the decision and its reason.
 

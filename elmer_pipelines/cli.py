@@ -170,7 +170,10 @@ app.add_typer(duplicates.app, name="duplicates", rich_help_panel=_LOOK)
 @app.command(rich_help_panel=_LOOK)
 def trace(
     record_id: Annotated[
-        str, typer.Argument(metavar="ID", help="S-… signal, C-… cluster, P-… project, A-… artifact, D-… document.")
+        str,
+        typer.Argument(
+            metavar="ID", help="S-… signal, C-… cluster, P-… project, A-… artifact, D-… document, or a PRD's file."
+        ),
     ],
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -199,12 +202,15 @@ def export(
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help="The file to write; by default standard output (parquet needs a file)."),
     ] = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="In csv, no apostrophe before what a spreadsheet would run as a formula.")
+    ] = False,
 ) -> None:
     """Write rows with all a person or a program needs: a signal with its document, place, words, cluster, projects."""
     from elmer_pipelines.console.files import write
 
     with open_workbench(workspace) as bench:
-        write(bench.export(what), form, output)
+        write(bench.export(what), form, output, as_is=as_is)
 
 
 @app.command("plan", rich_help_panel=_OPERATE)

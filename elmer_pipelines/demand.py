@@ -221,7 +221,7 @@ def _prds(pipeline: Pipeline, connection: Connection, workspace_id: str) -> Dema
 
 def _artifacts(pipeline: Pipeline, connection: Connection, workspace_id: str, kind: Kind) -> Demand:
     model = pipeline.asked_model("generate", workspace_id)
-    wanted = wanted_artifacts(connection, workspace_id, model, pipeline.artifact_folder, kind)
+    wanted = wanted_artifacts(connection, workspace_id, model, pipeline.artifact_folder, kind, pipeline.embedder.model)
     gone = frozenset(missing(connection, workspace_id, kind))
     if model is None:
         return Demand(wanted.determinants, missing=gone)

@@ -13,6 +13,7 @@ from elmer_pipelines.determinants import Determinants, labelled
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from elmer_pipelines.artifacts.writing import Kind
     from elmer_pipelines.determinants import Part
     from elmer_pipelines.models.choosing import Purpose
     from elmer_pipelines.models.protocols import Answer, Prompt, TextModel
@@ -129,16 +130,21 @@ def _initiatives(settings: Settings) -> Mapping[str, Part]:
 
 def _briefs(settings: Settings) -> Mapping[str, Part]:
     from elmer_pipelines.artifacts.briefs import BRIEF
-    from elmer_pipelines.artifacts.writing import logic
 
-    return logic(BRIEF, _model(settings, "generate"))
+    return _artifacts(settings, BRIEF)
 
 
 def _prds(settings: Settings) -> Mapping[str, Part]:
     from elmer_pipelines.artifacts.prds import PRD
-    from elmer_pipelines.artifacts.writing import logic
 
-    return logic(PRD, _model(settings, "generate"))
+    return _artifacts(settings, PRD)
+
+
+def _artifacts(settings: Settings, kind: Kind) -> Mapping[str, Part]:
+    from elmer_pipelines.artifacts.writing import logic
+    from elmer_pipelines.models.choosing import embedding_model
+
+    return logic(kind, _model(settings, "generate"), embedding_model(settings).model)
 
 
 _LOGIC = {

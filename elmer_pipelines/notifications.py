@@ -34,7 +34,7 @@ def notify(settings: Settings, kind: str, workspace_id: str | None, message: str
     settings.home_folder.mkdir(parents=True, exist_ok=True)
     with (settings.home_folder / FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
-    _LOG.warning("%s: %s", kind, message)
+    _LOG.warning("%s", message)
     return line
 
 

@@ -255,7 +255,10 @@ class Pipeline:
 
         ledger = self.ledger(workspace_id, "research_briefs", run_id)
         model = self.text_model("generate", ledger)
-        work = partial(write_research_briefs, self.database, workspace_id, model, self.artifact_folder, run_id=run_id)
+        work = partial(
+            write_research_briefs, self.database, workspace_id, model, self.artifact_folder,
+            embedding_model=self.embedder.model, run_id=run_id,
+        )  # fmt: skip
         return _accounted(self.batching.worked(ledger, work), ledger)
 
     def prds(self, workspace_id: str, *, run_id: str | None = None) -> StepResult:
@@ -266,8 +269,9 @@ class Pipeline:
         model = self.text_model("generate", ledger)
         enough = self.workspace_file(workspace_id).automation.prd_signals
         work = partial(
-            write_prds, self.database, workspace_id, model, self.artifact_folder, minimum_signals=enough, run_id=run_id
-        )
+            write_prds, self.database, workspace_id, model, self.artifact_folder, minimum_signals=enough,
+            embedding_model=self.embedder.model, run_id=run_id,
+        )  # fmt: skip
         return _accounted(self.batching.worked(ledger, work), ledger)
 
     @property

@@ -5,6 +5,7 @@ Reads only. A trace is plain data, fit for JSON; how it looks in a terminal is t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.errors import NotFoundError
@@ -13,6 +14,7 @@ from elmer_pipelines.store import artifacts as artifact_store
 from elmer_pipelines.store import clusters as cluster_store
 from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import projects as project_store
+from elmer_pipelines.store import purging as owned
 from elmer_pipelines.store import signals as signal_store
 
 if TYPE_CHECKING:
@@ -28,19 +30,32 @@ _CONTEXT = 280  # characters shown on each side of a quote where its paragraph i
 def trace(connection: Connection, workspace_id: str, record_id: str) -> dict[str, Any]:
     """What the record is, and the quotes it stands on, each inside its paragraph.
 
-    Takes the id of a signal (S-…), cluster (C-…), project (P-…), artifact (A-…) or document (D-…); brackets around an
-    id, as in a citation, are fine. Raises NotFoundError.
+    Takes the id of a signal (S-…), cluster (C-…), project (P-…), artifact (A-…) or document (D-…), the file of an
+    artifact, or a document's address; brackets around an id, as in a citation, are fine. Raises NotFoundError.
     """
     wanted = record_id.strip().strip("[]")
     finders = {"S": _signal, "C": _cluster, "P": _project, "A": _artifact, "D": _document}
     find = finders.get(wanted[:1].upper()) if wanted[1:2] == "-" else None
     found = find(connection, workspace_id, wanted[0].upper() + wanted[1:].lower()) if find else None
+    found = found or _at(connection, workspace_id, record_id.strip())
     if found is None:
         raise NotFoundError(
             f"Workspace {workspace_id!r} has no record {record_id!r}. Ids look like S-4k7m2qz9x1ab (signal), C-… "
-            "(cluster), P-… (project), A-… (artifact), D-… (document); `elmer export signals` lists them."
+            "(cluster), P-… (project), A-… (artifact), D-… (document); `elmer export signals` lists them. The file of "
+            "a PRD, or a document's address, will do as well."
         )
     return found
+
+
+def _at(connection: Connection, workspace_id: str, place: str) -> dict[str, Any] | None:
+    """The newest artifact in this file, or the document at this address; of a file with several, the first."""
+    files = {place} if "://" in place else {place, str(Path(place).expanduser().absolute())}
+    written = (one["id"] for one in artifact_store.listing(connection, workspace_id) if one["file"] in files)
+    if artifact_id := next(written, None):
+        return _artifact(connection, workspace_id, artifact_id)
+    there = [one for one in owned.named(connection, workspace_id, place) if not one.retired]
+    exactly = sorted(there, key=lambda one: (one.address != place, one.address))
+    return _document(connection, workspace_id, exactly[0].id) if exactly else None
 
 
 def quotes(connection: Connection, workspace_id: str, signal_ids: Iterable[str]) -> list[dict[str, Any]]:
@@ -122,11 +137,15 @@ def _artifact(connection: Connection, workspace_id: str, artifact_id: str) -> di
     if row is None:
         return None
     citations = artifact_store.citations_of(connection, workspace_id, artifact_id)
+    linked = artifact_store.linked_ids(connection, workspace_id, row.project_id)  # a link may be gone since
+    resolved = [one.resolved and one.signal_id in linked for one in citations]
     return {
-        "kind": row.kind, "id": artifact_id, "title": row.title, "version": row.version, "status": row.status,
+        "kind": row.kind, "id": artifact_id, "title": row.title, "version": row.version,
+        "status": row.status if all(resolved) else "draft",
         "written_by": row.written_by, "file": row.file,
         "citations": [
-            {"sentence": one.sentence, "signal_id": one.signal_id, "resolved": one.resolved} for one in citations
+            {"sentence": one.sentence, "signal_id": one.signal_id, "resolved": known}
+            for one, known in zip(citations, resolved, strict=True)
         ],
         "quotes": quotes(connection, workspace_id, (one.signal_id for one in citations)),
     }  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers.clients import EAGER, ENDPOINTS, Provider, embedding_model, text_model
+from servers.clients import EAGER, ENDPOINTS, PATIENT, Provider, embedding_model, text_model
 from servers.model_server import Call, ModelServer
 from sqlalchemy import text
 
@@ -85,17 +85,24 @@ def folder(workspace: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def embedder(model_server: ModelServer) -> Iterator[OpenAIEmbeddings]:
-    model = embedding_model(model_server, timeout=5.0)
+    model = embedding_model(model_server)
     yield model
     model.close()
 
 
-def _signals(database: Database, server: ModelServer, provider: Provider, cap_usd: float | None = None) -> StepResult:
-    """A run of its own that may spend so much."""
+def _signals(
+    database: Database,
+    server: ModelServer,
+    provider: Provider,
+    cap_usd: float | None = None,
+    *,
+    timeout: float = 1.0,
+) -> StepResult:
+    """A run of its own that may spend so much, and waits so many seconds for an answer."""
     context = CallContext("acme", "signals", f"run-{cap_usd}")
     purse = None if cap_usd is None else BudgetPurse(database, context, cap_usd)
     ledger = Ledger(database, context, purse)
-    model = text_model(provider, server, timeout=1.0)
+    model = text_model(provider, server, timeout=timeout)
     chain = text_chain(model, ledger, context, retrying=EAGER, purse=purse)
     try:
         return extract_signals(database, "acme", ClaudeExtractor(chain), workers=8)
@@ -177,7 +184,7 @@ def test_after_a_bad_day_every_document_is_done_or_listed(
     model_server.choose = lambda call: "ok"
     with database.begin() as connection:
         outcomes.retry(connection, "acme")  # what `elmer failures --retry` does
-    second = _signals(database, model_server, provider)
+    second = _signals(database, model_server, provider, timeout=PATIENT)
     assert (second.pending, second.done) == (states["failed"], states["failed"])
     assert model_server.count(ENDPOINTS[provider]) - calls <= states["failed"]
     assert _states(database, "signals") == {"pending": 0, "done": DOCUMENTS, "failed": 0}
@@ -196,7 +203,7 @@ def test_after_a_bad_day_every_vector_is_there_or_listed(
     for file in sorted(folder.glob("*.txt"))[200:]:
         file.unlink()
     ingest_documents(database, "acme", str(folder))
-    signals = 2 * _signals(database, model_server, "anthropic").done
+    signals = 2 * _signals(database, model_server, "anthropic", timeout=PATIENT).done
     day = model_server.choose = BadDay("openai")
     first = _vectors(database, embedder)
     assert first.done + first.failed == signals == 400

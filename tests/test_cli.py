@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -27,6 +28,7 @@ class Elmer:
 
     def __init__(self, home: Path, folder: Path) -> None:
         self.home, self.folder = home, folder
+        self.server = EmbeddedServer(home)
 
     def __call__(self, *arguments: str, code: int = 0, **environment: str) -> str:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -39,6 +41,14 @@ class Elmer:
         self.said = done.stderr
         return done.stdout
 
+    def here(self, *arguments: str) -> str:
+        """The command in this process, where a process of its own would show nothing more; it has to succeed."""
+        environment = {"ELMER_HOME": str(self.home), "DATABASE_URL": self.server.url()}
+        with contextlib.chdir(self.folder):
+            done = CliRunner().invoke(cli.app, arguments, env=environment, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
 
 @pytest.fixture(scope="module")
 def elmer(tmp_path_factory: pytest.TempPathFactory) -> Elmer:  # type: ignore[misc]
@@ -48,10 +58,13 @@ def elmer(tmp_path_factory: pytest.TempPathFactory) -> Elmer:  # type: ignore[mi
     home = tmp_path_factory.mktemp("home")
     command = Elmer(home, folder)
     command("init", "acme", str(folder))
+    assert not command.server.running()  # its last user stopped it
+    command.server.attach()  # as `elmer dev` does, so that not every command starts and stops it again
     command("run")
     yield command  # type: ignore[misc]
-    EmbeddedServer(home).stop()
-    EmbeddedServer(home).remove()
+    command.server.detach()
+    command.server.stop()
+    command.server.remove()
 
 
 def test_init_wrote_a_workspace_file_and_keeps_one_that_is_there(elmer: Elmer) -> None:
@@ -112,12 +125,13 @@ def test_search_then_trace_ends_at_the_words(elmer: Elmer) -> None:
     assert quote["verbatim"] == found[0]["verbatim"]
     assert quote["document"]["address"] == "tickets.csv#1"
     assert found[0]["id"] in elmer("trace", found[0]["id"])
+    assert json.loads(elmer("trace", "tickets.csv#1", "--json"))["id"] == quote["document"]["id"]
 
 
 @pytest.mark.parametrize("what", ["documents", "signals", "clusters", "links", "artifacts"])
 def test_every_export_is_the_same_in_every_format(elmer: Elmer, what: str, tmp_path: Path) -> None:
     for form in ("csv", "jsonl", "parquet"):
-        elmer("export", what, "--format", form, "--output", str(tmp_path / f"x.{form}"))
+        elmer.here("export", what, "--format", form, "--output", str(tmp_path / f"x.{form}"))
     rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
     parquet = pd.read_parquet(tmp_path / "x.parquet")
     assert len(parquet) == len(rows)
@@ -173,12 +187,15 @@ def test_doctor_finds_a_model_service_that_is_not_there(elmer: Elmer) -> None:
 
 
 def test_env_prints_what_dagster_needs_and_keeps_the_server(elmer: Elmer) -> None:
+    elmer.server.detach()
+    assert not elmer.server.running()
     printed = elmer("env")
     names = {line.removeprefix("export ").split("=", 1)[0] for line in printed.splitlines()}
     assert {"DAGSTER_HOME", "DAGSTER_PG_URL", "ELMER_HOME", "DATABASE_URL"} <= names
-    assert EmbeddedServer(elmer.home).running()
+    assert elmer.server.running()
     elmer("stop")
-    assert not EmbeddedServer(elmer.home).running()
+    assert not elmer.server.running()
+    elmer.server.attach()
 
 
 def test_help_names_every_command() -> None:

@@ -44,7 +44,7 @@ def served(
     own.close()
 
 
-@pytest.mark.parametrize(("name", "documents"), [("auth", 500), ("permission", 70), ("no_model", 70), ("quota", 70)])
+@pytest.mark.parametrize(("name", "documents"), [("auth", 200), ("permission", 70), ("no_model", 70), ("quota", 70)])
 def test_a_dead_key_is_asked_about_by_the_calls_under_way_only(
     served: Pipeline, workspace: str, refusing: ModelServer, name: str, documents: int
 ) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from servers.clients import EAGER, ENDPOINTS, KEY, Provider, embedding_model, text_model
+from pydantic import BaseModel
+from servers.clients import EAGER, ENDPOINTS, KEY, SILENT, Provider, embedding_model, text_model
 from servers.model_server import Call, ModelServer
 from sqlalchemy import Connection, text
 
@@ -24,6 +25,7 @@ from elmer_pipelines.ids import text_hash
 from elmer_pipelines.ledger import Ledger
 from elmer_pipelines.models import choosing
 from elmer_pipelines.models.chains import text_chain
+from elmer_pipelines.models.protocols import Prompt, RawAnswer
 from elmer_pipelines.models.recorded import CallContext
 from elmer_pipelines.settings import load_settings
 from elmer_pipelines.signals import embedding
@@ -99,8 +101,24 @@ def folder(workspace: str, tmp_path: Path) -> Path:
     return tmp_path / workspace
 
 
+class ByMaterial:
+    """The provider's model, which gives up soon only where the material asks for silence."""
+
+    def __init__(self, provider: Provider, server: ModelServer) -> None:
+        self._patient, self._hasty = text_model(provider, server), text_model(provider, server, timeout=0.5)
+        self.provider, self.model, self.parse = self._patient.provider, self._patient.model, self._patient.parse
+
+    def raw(self, prompt: Prompt, schema: type[BaseModel]) -> RawAnswer:
+        silent = any(f"[[{name}]]" in prompt.material for name in SILENT)
+        return (self._hasty if silent else self._patient).raw(prompt, schema)
+
+    def close(self) -> None:
+        self._patient.close()
+        self._hasty.close()
+
+
 def _extract(database: Database, server: ModelServer, provider: Provider) -> StepResult:
-    model = text_model(provider, server, timeout=1.0)
+    model = ByMaterial(provider, server)
     ledger = Ledger(database, CallContext("acme", "signals"))
     try:
         return extract_signals(

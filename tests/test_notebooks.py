@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from elmer_pipelines.pipeline import STEPS, Pipeline
 from elmer_pipelines.settings import PROJECT, load_settings
@@ -19,6 +19,12 @@ from elmer_pipelines.store.database import Database
 from elmer_pipelines.store.embedded import EmbeddedServer
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+
+
+def _read(file: Path) -> Any:
+    import nbformat  # seconds, which workers that run no notebook need not spend while they collect
+
+    return nbformat.read(file, as_version=4)
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +48,17 @@ def installation() -> Iterator[Path]:
     finally:
         server.stop()
         server.remove()
+        shutil.rmtree(home)
 
 
 @pytest.mark.filterwarnings("ignore:.*unencrypted TCP.*", "ignore::DeprecationWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_it_runs_and_ends_with_the_evidence(file: Path, installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nbclient import NotebookClient
+
     monkeypatch.setenv("ELMER_HOME", str(installation))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]))
-    notebook = nbformat.read(file, as_version=4)
+    notebook = _read(file)
     client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(file.parent)}})
     asyncio.run(client.async_execute())
     last = next(cell for cell in reversed(notebook.cells) if cell.cell_type == "code")
@@ -60,5 +69,5 @@ def test_it_runs_and_ends_with_the_evidence(file: Path, installation: Path, monk
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_it_is_kept_without_outputs(file: Path) -> None:
-    notebook = nbformat.read(file, as_version=4)
+    notebook = _read(file)
     assert [cell.id for cell in notebook.cells if cell.cell_type == "code" and cell.outputs] == []

@@ -19,10 +19,16 @@ BRIEF = Kind(
 
 
 def write_research_briefs(
-    database: Database, workspace_id: str, text_model: TextModel | None, folder: str, *, run_id: str | None = None
+    database: Database,
+    workspace_id: str,
+    text_model: TextModel | None,
+    folder: str,
+    *,
+    embedding_model: str | None = None,
+    run_id: str | None = None,
 ) -> StepResult:
     """A research brief, as rows and as `folder/<workspace>/<project>/research-brief.md`, per project with a signal.
 
     Without a model it is composed from the evidence and says so. A failure to write the file is the project's outcome.
     """
-    return write_all(database, workspace_id, text_model, folder, BRIEF, run_id=run_id)
+    return write_all(database, workspace_id, text_model, folder, BRIEF, embedding_model=embedding_model, run_id=run_id)

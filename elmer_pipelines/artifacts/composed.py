@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.artifacts.evidence import Case, Evidence
     from elmer_pipelines.artifacts.grouping import Group
 
-VERSION = 1  # raise it when the same evidence should be written anew
+VERSION = 2  # raise it when the same evidence should be written anew
 WRITTEN_BY = f"local/composed-{VERSION}"
 _NOTICE = (
     "_Composed locally from evidence, without a language model: the sentences are customers' words and the "
@@ -129,7 +129,8 @@ def _summary(material: Material) -> str:
     examples = [one for one in case.evidence if one.severity is None][:_EXAMPLES]
     if unclear and examples:
         lines.append(page.statement(f"{page.count(unclear, 'signal')} whose severity is unclear.", _ids(examples)))
-    return f"## Summary in numbers\n\n{page.figures(case.totals)}\n\n{_lines(lines)}"
+    rest = f"\n\n{page.count(unclear, 'further signal')} whose severity is unclear." if unclear and not examples else ""
+    return f"## Summary in numbers\n\n{page.figures(case.totals)}\n\n{_lines(lines)}{rest}"
 
 
 _RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3}

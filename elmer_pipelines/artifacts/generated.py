@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.models.prompts import PromptFile
     from elmer_pipelines.models.protocols import TextModel
 
-LAYOUT = 1  # raise it when the same answer should be rendered anew
+LAYOUT = 2  # raise it when the same answer should be rendered anew
 _MAX_TOKENS = 16_000
 _MAX_QUOTE_CHARS = 2_000
 

@@ -39,11 +39,14 @@ class Group:
 
 
 def vectors_of(
-    connection: Connection, workspace_id: str, evidence: Sequence[Evidence]
+    connection: Connection, workspace_id: str, evidence: Sequence[Evidence], model: str | None
 ) -> dict[str, NDArray[np.float32]]:
-    """The evidence's vectors by text hash, of the one model that has most of them."""
+    """The evidence's vectors by text hash, of the model in use; those of another would group by its idea of likeness.
+
+    Where nobody says which model that is, the one that has most of them.
+    """
     hashes = [one.text_hash for one in evidence]
-    model = store.vectors_model(connection, workspace_id, hashes)
+    model = model or store.vectors_model(connection, workspace_id, hashes)
     if model is None:
         return {}
     found, matrix = embeddings.load(connection, workspace_id, model, hashes)

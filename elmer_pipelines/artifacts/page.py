@@ -30,10 +30,16 @@ def quotation(one: Evidence) -> str:
 
 
 def attribution(one: Evidence) -> str:
-    """Speaker, segment and date of a signal, as far as known; else its document's title."""
+    """Speaker, segment and date of a signal, as far as known; else its document's title, or kind and address."""
     parts = [inline(part) for part in (one.speaker, one.segment) if part]
-    parts = parts or [inline(one.title)]
+    parts = parts or [_own_title(one) or f"{inline(one.kind)} {_address(one.address)}"]
     return ", ".join([*parts, day(one.occurred_at)] if one.occurred_at else parts)
+
+
+def _own_title(one: Evidence) -> str:
+    """The document's title; empty where it is only the beginning of the words, as for a review without a headline."""
+    title, said = one.title.rstrip("…").casefold(), " ".join(one.verbatim.split()).casefold()
+    return "" if not title.strip() or title in said or said in title else inline(one.title)
 
 
 def day(moment: datetime | None) -> str:
@@ -82,10 +88,14 @@ def _exhibit(one: Evidence) -> str:
     lines = [
         f"**{one.signal_id}**" + (f" · {weight}" if weight else ""),
         blockquote(one.verbatim),
-        f"— {who} · {day(one.occurred_at) if one.occurred_at else 'date not known'} · "
-        f"{inline(one.title)} ({_address(one.address)}), {where}",
+        f"— {who} · {day(one.occurred_at) if one.occurred_at else 'date not known'} · {_document(one)}, {where}",
     ]
     return "\n\n".join(lines)
+
+
+def _document(one: Evidence) -> str:
+    title, address = _own_title(one), _address(one.address)
+    return f"{title} ({address})" if title else address
 
 
 def _address(address: str) -> str:

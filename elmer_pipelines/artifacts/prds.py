@@ -23,10 +23,12 @@ def write_prds(
     folder: str,
     *,
     minimum_signals: int = DEFAULT_SIGNALS,
+    embedding_model: str | None = None,
     run_id: str | None = None,
 ) -> StepResult:
     """A PRD, as rows and as `folder/<workspace>/<project>/prd.md`, per project with at least `minimum_signals` signals.
 
     Without a model it is composed from the evidence and says so. A failure to write the file is the project's outcome.
     """
-    return write_all(database, workspace_id, text_model, folder, with_least(PRD, minimum_signals), run_id=run_id)
+    kind = with_least(PRD, minimum_signals)
+    return write_all(database, workspace_id, text_model, folder, kind, embedding_model=embedding_model, run_id=run_id)

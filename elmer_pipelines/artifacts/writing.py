@@ -66,13 +66,22 @@ class Wanted:
 
 
 def wanted_artifacts(
-    connection: Connection, workspace_id: str, text_model: TextModel | None, folder: str, kind: Kind
+    connection: Connection,
+    workspace_id: str,
+    text_model: TextModel | None,
+    folder: str,
+    kind: Kind,
+    embedding_model: str | None = None,
 ) -> Wanted:
-    """What determines the artifact of every project that gets one; another place alone makes no new version."""
+    """What determines the artifact of every project that gets one; another place alone makes no new version.
+
+    `embedding_model` is the one in use, by whose vectors evidence is grouped where no model writes.
+    """
     prompt = load_prompt(_PROMPTS / kind.prompt)
     cases = {one.project.id: one for one in _cases(connection, workspace_id, kind)}
     folders = files.folder_names(project_store.names_ever(connection, workspace_id))
-    texts = {one: _determined_by(case, kind, prompt, text_model) for one, case in cases.items()}
+    by = _written_by(kind, prompt, text_model, embedding_model)
+    texts = {one: _determined_by(case, by, text_model) for one, case in cases.items()}
     paths = {one: files.path_of(folder, workspace_id, folders[one], kind.file_name) for one in texts}
     wanted = {one: Determinants.of(**text.parts, file=labelled(paths[one])) for one, text in texts.items()}
     return Wanted(prompt, cases, texts, paths, wanted)
@@ -91,6 +100,7 @@ def write_all(
     folder: str,
     kind: Kind,
     *,
+    embedding_model: str | None = None,
     run_id: str | None,
 ) -> StepResult:
     """A new version of the artifact for every project whose evidence, prompt or model changed.
@@ -99,12 +109,12 @@ def write_all(
     finals and drafts, and files by path in the table `artifacts`.
     """
     with database.begin() as connection:
-        wanted = wanted_artifacts(connection, workspace_id, text_model, folder, kind)
+        wanted = wanted_artifacts(connection, workspace_id, text_model, folder, kind, embedding_model)
 
     def do(one: str) -> Callable[[Connection], None]:
         return _write(
             database, workspace_id, wanted.cases[one], kind, wanted.prompt, text_model, wanted.paths[one],
-            wanted.texts[one].fingerprint,
+            wanted.texts[one].fingerprint, embedding_model,
         )  # fmt: skip
 
     _forget_missing(database, workspace_id, kind)
@@ -153,14 +163,17 @@ def _least(kind: Kind, origin: str) -> int:
     return 1 if origin == "named" else kind.least_signals
 
 
-def logic(kind: Kind, text_model: TextModel | None) -> dict[str, Part]:
+def logic(kind: Kind, text_model: TextModel | None, embedding_model: str) -> dict[str, Part]:
     """What determines an artifact of this kind whatever the project."""
-    return _written_by(kind, load_prompt(_PROMPTS / kind.prompt), text_model)
+    return _written_by(kind, load_prompt(_PROMPTS / kind.prompt), text_model, embedding_model)
 
 
-def _written_by(kind: Kind, prompt: PromptFile, model: TextModel | None) -> dict[str, Part]:
+def _written_by(
+    kind: Kind, prompt: PromptFile, model: TextModel | None, embedding_model: str | None = None
+) -> dict[str, Part]:
     if model is None:
-        return {"kind": labelled(kind.name), "model": labelled(composed.WRITTEN_BY)}
+        grouped = {"grouped_by": labelled(embedding_model)} if embedding_model else {}
+        return {"kind": labelled(kind.name), "model": labelled(composed.WRITTEN_BY), **grouped}
     return {
         "kind": labelled(kind.name),
         "prompt": prompt.determinant,
@@ -169,12 +182,11 @@ def _written_by(kind: Kind, prompt: PromptFile, model: TextModel | None) -> dict
     }
 
 
-def _determined_by(case: Case, kind: Kind, prompt: PromptFile, model: TextModel | None) -> Determinants:
-    by = _written_by(kind, prompt, model)
+def _determined_by(case: Case, by: dict[str, Part], model: TextModel | None) -> Determinants:
     if model is not None:
         seen = generated.as_sent(case, model)
         if seen != case:
-            by["redacted"] = labelled(seen.determinants().fingerprint, "what the model sees")
+            by = {**by, "redacted": labelled(seen.determinants().fingerprint, "what the model sees")}
     return Determinants.of(**case.determinants().parts, **by)
 
 
@@ -187,12 +199,13 @@ def _write(
     model: TextModel | None,
     path: str,
     determined_by: str,
+    embedding_model: str | None,
 ) -> Callable[[Connection], None]:
     """Make the text, put the file in place, and return how to commit the row that names it."""
     with database.begin() as connection:
         before = store.newest(connection, workspace_id, case.project.id, kind.name)
         known = store.linked_ids(connection, workspace_id, case.project.id)
-        vectors = vectors_of(connection, workspace_id, case.evidence)
+        vectors = vectors_of(connection, workspace_id, case.evidence, embedding_model)
     if before is not None and before.fingerprint == determined_by:
         files.write_text(path, before.text)
         return lambda connection: store.set_file(connection, workspace_id, before.id, path)

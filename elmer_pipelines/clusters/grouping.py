@@ -16,6 +16,7 @@ from elmer_pipelines.clusters.hierarchy import areas_of, needs_of
 from elmer_pipelines.clusters.lattice import as_similarity, centred, on_lattice
 from elmer_pipelines.clusters.levels import group_sums, pick
 from elmer_pipelines.clusters.neighbours import nearest
+from elmer_pipelines.clusters.votes import WIDTHS, agreement, helps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,27 +83,38 @@ def group(
     ordered = np.ascontiguousarray(vectors[order], dtype=np.float32)
     bound = near_enough(ordered, unrelated)
     around = centred(ordered, len(keys) / (len(keys) + CENTRED_FROM))
-    graph = neighbour_graph(ordered, around, bound)
-    labels, resolution = _themes(graph, around, None if previous is None else previous[order])
+    graph, agreed = graphs(ordered, around, bound)
+    labels, resolution = _themes(graph, agreed, around, None if previous is None else previous[order])
     labels = _without_strays(ordered, labels, STRAY_SHARE * bound)
-    needs = needs_of(graph, around, labels, resolution)
+    needs = needs_of(agreed, around, labels, resolution)
     closest, similarity = place(ordered, labels, centroids(ordered, labels))
     back = np.argsort(order)
     return Grouping(labels[back], closest[back], similarity[back], needs[back], areas_of(around, labels))
 
 
-def neighbour_graph(vectors: NDArray[np.float32], around: NDArray[np.float32], bound: float) -> csr_array:
-    """Symmetric graph of signals at least `bound` near; an edge weighs their similarity, twice that if both chose it.
+def graphs(vectors: NDArray[np.float32], around: NDArray[np.float32], bound: float) -> tuple[csr_array, csr_array]:
+    """Two symmetric graphs of signals at least `bound` near: the one partitions are judged by, the one they are of.
 
-    Neighbours and weights are by the centred vectors `around`, nearness by the vectors themselves.
+    In the first an edge weighs the similarity, twice that if both chose it; the second is what many partitions agree
+    on (`votes.py`), or the first again where they are not asked. Neighbours and weights are by the centred vectors
+    `around`, nearness by the vectors themselves.
     """
+    count = len(vectors)
+    own = neighbours_of(count)
+    indices, similarities = nearest(around, max(WIDTHS) if helps(count) else own)
+    near = _similarities(vectors, indices) >= max(bound, 1e-3)
+    graph = _neighbour_graph(indices[:, :own], similarities[:, :own], near[:, :own])
+    return graph, agreement(indices, similarities, near) if helps(count) else graph
+
+
+def _neighbour_graph(
+    indices: NDArray[np.int32], similarities: NDArray[np.float32], near: NDArray[np.bool_]
+) -> csr_array:
     from scipy.sparse import csr_array
 
-    count = len(vectors)
-    indices, weights = nearest(around, neighbours_of(count))
-    near = _similarities(vectors, indices) >= max(bound, 1e-3)
+    count = len(indices)
     rows = np.repeat(np.arange(count, dtype=np.int32), indices.shape[1])[near.ravel()]
-    chosen = np.maximum(weights[near], 1e-3).astype(np.float64)
+    chosen = np.maximum(similarities[near], 1e-3).astype(np.float64)
     directed = csr_array((chosen, (rows, indices[near])), shape=(count, count))
     graph = csr_array(directed + directed.T)
     graph.sort_indices()
@@ -164,7 +176,7 @@ def place(
 
 
 def _themes(
-    graph: csr_array, around: NDArray[np.float32], previous: NDArray[np.int32] | None
+    graph: csr_array, agreed: csr_array, around: NDArray[np.float32], previous: NDArray[np.int32] | None
 ) -> tuple[NDArray[np.int32], float]:
     """The theme of each signal that has an edge, numbered by size, and the resolution they were found at."""
     connected = np.flatnonzero(np.diff(graph.indptr))
@@ -172,9 +184,12 @@ def _themes(
     if not len(connected):
         return labels, 1.0
     whole = len(connected) == graph.shape[0]
-    inner = graph if whole else graph[connected][:, connected].tocsr()
-    inner.sort_indices()
-    level = pick(inner, around if whole else around[connected], None if previous is None else previous[connected])
+    judged, parted = (one if whole else one[connected][:, connected].tocsr() for one in (graph, agreed))
+    judged.sort_indices()
+    parted.sort_indices()
+    level = pick(
+        judged, parted, around if whole else around[connected], None if previous is None else previous[connected]
+    )
     labels[connected] = level.labels
     return _numbered_by_size(labels), level.resolution
 

@@ -36,27 +36,44 @@ class Level:
     score: float
 
 
-def pick(graph: csr_array, vectors: NDArray[np.float32], previous: NDArray[np.int32] | None) -> Level:
-    """The level with the highest modularity plus silhouette; with `previous`, last time's if near optimal.
+def pick(
+    judged: csr_array, parted: csr_array, vectors: NDArray[np.float32], previous: NDArray[np.int32] | None
+) -> Level:
+    """Of the communities in `parted` those with the highest modularity in `judged` plus silhouette.
 
-    Modularity (at resolution 1) falls as groups get finer, the silhouette rises until groups that belong together are
-    torn: their sum peaks between. Every second resolution is tried, then those beside the best.
+    With `previous`, last time's if near optimal. Modularity (at resolution 1) falls as groups get finer, the silhouette
+    rises until groups that belong together are torn: their sum peaks between. Every second resolution is tried, then
+    those beside the best.
     """
-    returning = previous is not None and bool(np.any(previous >= 0)) and len(vectors) <= WARM_UP_TO
-    step = 1 if returning else 2
-    first = range(0, len(RESOLUTIONS), step) if len(vectors) <= _ALL_UP_TO else _MIDDLE
-    tried = {place: _level(graph, vectors, RESOLUTIONS[place]) for place in first}
-    for place in (_best(tried) - 1, _best(tried) + 1):
-        if 0 <= place < len(RESOLUTIONS) and place not in tried:
-            tried[place] = _level(graph, vectors, RESOLUTIONS[place])
+    count = len(vectors)
+    returning = previous is not None and bool(np.any(previous >= 0)) and count <= WARM_UP_TO
+
+    def level(resolution: float, labels: NDArray[np.int32]) -> Level:
+        score = modularity(judged, labels) + SILHOUETTE_WEIGHT * silhouette(vectors, labels)
+        return Level(resolution, labels, round(score, 4))  # a last bit that differs between machines decides nothing
+
+    def tried_at(place: int) -> Level:
+        return level(RESOLUTIONS[place], communities(parted, RESOLUTIONS[place], 1 if count > _MANY else 2))
+
+    def scan(graph: csr_array, step: int) -> dict[int, Level]:
+        def at(place: int) -> Level:
+            return level(RESOLUTIONS[place], communities(graph, RESOLUTIONS[place], 1 if count > _MANY else 2))
+
+        tried = {place: at(place) for place in (range(0, len(RESOLUTIONS), step) if count <= _ALL_UP_TO else _MIDDLE)}
+        for place in (_best(tried) - 1, _best(tried) + 1):
+            if 0 <= place < len(RESOLUTIONS) and place not in tried:
+                tried[place] = at(place)
+        return tried
+
+    tried = scan(parted, 1 if returning else 2)
     best = tried[_best(tried)]
     if returning and previous is not None:
-        like = _like(list(tried.values()), best.score - NEAR_OPTIMAL, previous)
-        kept = communities_again(graph, like.resolution, previous)
-        again = _scored(graph, vectors, like.resolution, kept)
+        like = _like([one for one in tried.values() if one.score >= best.score - NEAR_OPTIMAL], _groups(previous))
+        held = like if parted is judged else _like(list(scan(judged, 1).values()), _groups(like.labels))
+        again = level(held.resolution, communities_again(judged, held.resolution, previous))
         if again.score >= best.score - NEAR_OPTIMAL:
-            return again
-    return _scored(graph, vectors, best.resolution, communities(graph, best.resolution, _iterations(len(vectors))))
+            return Level(like.resolution, again.labels, again.score)
+    return level(best.resolution, communities(parted, best.resolution, _iterations(count)))
 
 
 def silhouette(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
@@ -93,16 +110,6 @@ def group_sums(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArr
     return sums
 
 
-def _level(graph: csr_array, vectors: NDArray[np.float32], resolution: float) -> Level:
-    labels = communities(graph, resolution, 1 if len(vectors) > _MANY else 2)
-    return _scored(graph, vectors, resolution, labels)
-
-
-def _scored(graph: csr_array, vectors: NDArray[np.float32], resolution: float, labels: NDArray[np.int32]) -> Level:
-    score = modularity(graph, labels) + SILHOUETTE_WEIGHT * silhouette(vectors, labels)
-    return Level(resolution, labels, round(score, 4))  # a last bit that differs between machines decides nothing
-
-
 def _iterations(count: int) -> int:
     """Leiden's iterations for the level that is kept: more are better and steadier, and take longer."""
     return 2 if count > _MANY else 6
@@ -112,8 +119,10 @@ def _best(tried: dict[int, Level]) -> int:
     return max(tried, key=lambda place: (tried[place].score, -place))
 
 
-def _like(tried: list[Level], least: float, previous: NDArray[np.int32]) -> Level:
-    """Of the levels that score at least so much the one with most nearly as many groups as last time."""
-    groups = len(np.unique(previous[previous >= 0]))
-    near = [level for level in tried if level.score >= least]
-    return min(near, key=lambda level: (abs(int(level.labels.max()) + 1 - groups), level.resolution))
+def _like(levels: list[Level], groups: int) -> Level:
+    """The level with most nearly so many groups."""
+    return min(levels, key=lambda level: (abs(_groups(level.labels) - groups), level.resolution))
+
+
+def _groups(labels: NDArray[np.int32]) -> int:
+    return len(np.unique(labels[labels >= 0]))

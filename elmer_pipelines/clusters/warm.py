@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-HOLD = 1.0  # an edge inside a cluster of last time weighs so much more; see docs/decisions/0009-durable-clusters.md
+HOLD = 3.0  # an edge inside a cluster of last time weighs so much more; see docs/decisions/0009-durable-clusters.md
 _ITERATIONS = 2  # enough to improve on the start, few enough to stay near it
 _ROUNDS = 3
 
@@ -23,7 +23,7 @@ _ROUNDS = 3
 def communities_again(graph: csr_array, resolution: float, previous: NDArray[np.int32]) -> NDArray[np.int32]:
     """The community of each node (n,), begun at `previous` (negative: new) and kept where little speaks against it.
 
-    Edges inside a cluster of last time count double, so that a member leaves, a cluster divides or two join where the
+    Edges inside a cluster of last time count fourfold, so that a member leaves, a cluster divides or two join where the
     signals say so clearly; a new signal counts with the cluster that its neighbours vote for.
     """
     start = voted(graph, previous)

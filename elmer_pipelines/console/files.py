@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,27 +16,60 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def write(frame: pd.DataFrame, form: str, output: Path | None) -> None:
-    """Write rows as csv, jsonl or parquet; UTF-8, times in ISO 8601. Raises SettingsError where it can't be written."""
+# What spreadsheets run when a CSV is opened: anything after `=`; after `+`, `-` or `@` only what calls a function or a
+# program, so that "+1 for offline" and "@Anna" stay as they were said. The wide forms are those of Asian keyboards.
+_FORMULA = re.compile(r"\s*[=＝]|[\t\r\n]|\s*[+\-@＋－＠].*(?:\w\(|\|)", re.S)
+
+
+def write(frame: pd.DataFrame, form: str, output: Path | None, *, as_is: bool = False) -> None:
+    """Write rows as csv, jsonl or parquet; UTF-8, times in ISO 8601.
+
+    In csv a cell that a spreadsheet would run as a formula gets an apostrophe before it, unless `as_is`; the other
+    formats hold every text as it is. Raises SettingsError where it can't be written.
+    """
     if form == "parquet" and output is None:
         raise SettingsError("parquet is not text: name a file with --output.")
     try:
-        _write(frame, form, output)
+        disarmed = _write(frame, form, output, as_is=as_is)
     except OSError as error:
         raise SettingsError(f"{output} can't be written: {error.strerror or error}. Name another file.") from error
     if output is not None:
         terminal.err.print(f"{len(frame):,} rows in {output}")
+    if disarmed:
+        terminal.err.print(
+            f"{disarmed:,} cells that a spreadsheet would run as formulas begin with an apostrophe; --as-is leaves it "
+            "out."
+        )
 
 
-def _write(frame: pd.DataFrame, form: str, output: Path | None) -> None:
+def _write(frame: pd.DataFrame, form: str, output: Path | None, *, as_is: bool) -> int:
+    """Write, and say how many cells were disarmed."""
     if form == "parquet":
         _plain(frame).to_parquet(output, index=False)
-        return
-    text = _plain(frame).to_csv(index=False, lineterminator="\n") if form == "csv" else _json_lines(frame)
+        return 0
+    disarmed = 0
+    if form == "csv":
+        plain = _plain(frame)
+        disarmed = 0 if as_is else _disarm(plain)
+        text = plain.to_csv(index=False, lineterminator="\n")
+    else:
+        text = _json_lines(frame)
     if output is None:
         sys.stdout.write(text)
     else:
         output.write_text(text, encoding="utf-8", newline="")
+    return disarmed
+
+
+def _disarm(plain: pd.DataFrame) -> int:
+    """Put an apostrophe, a spreadsheet's mark for text, before cells that would run; returns how many."""
+    count = 0
+    for name in plain.columns:
+        runs = [isinstance(one, str) and _FORMULA.match(one) is not None for one in plain[name]]
+        if any(runs):
+            plain[name] = [f"'{one}" if run else one for one, run in zip(plain[name], runs, strict=True)]
+            count += sum(runs)
+    return count
 
 
 def _json_lines(frame: pd.DataFrame) -> str:

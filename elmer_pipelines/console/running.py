@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.console import terminal
@@ -10,6 +12,8 @@ from elmer_pipelines.errors import UNSENT
 from elmer_pipelines.steps import listening
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from elmer_pipelines.steps import StepResult
     from elmer_pipelines.workbench import Workbench
 
@@ -25,7 +29,7 @@ def run_workspace(bench: Workbench, select: str | None = None) -> bool:
     bench.pipeline.workspace_file(bench.workspace_id)  # a mistake in it is told before anything starts
     before = bench.status()["steps"]
     stops: list[StepResult] = []
-    with StepProgress() as progress, listening(progress, stops):
+    with StepProgress() as progress, listening(progress, stops), notes_shown():
         outcome = definitions.run_workspace(bench.workspace_id, select, settings=bench.settings)
     for step in outcome.failed_steps:
         terminal.problem(f"the step {step} failed; its log is in Dagster's pages, run {outcome.run_id}.")
@@ -34,6 +38,28 @@ def run_workspace(bench: Workbench, select: str | None = None) -> bool:
         terminal.problem(f"the step {stop.step} stopped, {counts['left']:,} records are left: {counts['reason']}")
     refused = any(stop.counts["stopped_by"] not in UNSENT for stop in stops)  # a budget that is spent is no failure
     return bool(outcome) and not refused and not _broken(before, bench.status()["steps"])
+
+
+@contextmanager
+def notes_shown() -> Iterator[None]:
+    """Show what the engine warns of inside the block as notes; Dagster still records them with the run.
+
+    Left to the root logger they would be raw log lines, with the run's id in front, across the progress bars.
+    """
+    ours, handler = logging.getLogger("elmer_pipelines"), _Notes(logging.WARNING)
+    passes_on = ours.propagate
+    ours.addHandler(handler)
+    ours.propagate = False
+    try:
+        yield
+    finally:
+        ours.propagate = passes_on
+        ours.removeHandler(handler)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        terminal.note(record.getMessage())
 
 
 def _broken(before: dict[str, dict[str, int]], after: dict[str, dict[str, int]]) -> list[str]:

@@ -79,22 +79,23 @@ def _found(
 
 
 def _show_signals(rows: Sequence[Mapping[str, Any]], asked: str) -> None:
-    shown = [
-        {
-            "signal": row["id"],
-            "words": _highlighted(row),
-            "severity": row["severity"],
-            "where": row["address"],
-            "theme": row["theme"],
-            "similarity": row["similarity"],
-            "found by": _why(row),
-        }
-        for row in rows
-    ]
+    """A paragraph each and no table: at eighty columns that would cut ids and quotes to pieces."""
     noun = "signal" if len(rows) == 1 else "signals"
-    terminal.out.print(terminal.table(f"{len(rows)} {noun} for “{terminal.harmless(asked[:80])}”", shown))
+    terminal.out.print(Text(f"{len(rows)} {noun} for “{terminal.harmless(asked[:80])}”", style="bold"))
+    for row in rows:
+        terminal.out.print()
+        head = _after_dots(row["severity"], row["address"], row["theme"])
+        terminal.out.print(Text.assemble((row["id"], "bold"), *head), soft_wrap=True)
+        terminal.out.print(_highlighted(row))
+        near = f"similarity {row['similarity']:.2f}" if row["similarity"] is not None else None
+        terminal.out.print(Text.assemble((f"found by {_why(row)}", "dim"), *_after_dots(near)))
     if rows:
         terminal.out.print(f"\nSee one in its document: [bold]elmer trace {rows[0]['id']}[/bold]")
+
+
+def _after_dots(*facts: str | None) -> list[tuple[str, str]]:
+    """What is known, each behind a dot, a severity in its colour."""
+    return [(f" · {terminal.harmless(one)}", terminal.SEVERITY_STYLE.get(one, "dim")) for one in facts if one]
 
 
 def _highlighted(row: Mapping[str, Any]) -> Text:

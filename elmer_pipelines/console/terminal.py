@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_ID = re.compile(r"[A-Z]-[0-9a-z]{12}")
 SEVERITY_STYLE = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "green", "none": "dim"}
 
 
@@ -50,15 +51,20 @@ class StepProgress:
     def __call__(self, step: str, done: int, total: int) -> None:
         """Show that `done` of `total` records are finished."""
         if step not in self._tasks:
-            self._tasks[step] = self._bars.add_task(step.replace("_", " "), total=total)
+            self._tasks[step] = self._bars.add_task(_titled(step), total=total)
         if not done:
             self._began[step] = time.monotonic()
         self._bars.update(self._tasks[step], completed=done, total=max(total, done))
         if not err.is_terminal and total and done >= total:
             took = time.monotonic() - self._began.get(step, time.monotonic())
-            err.print(f"  {step.replace('_', ' '):<24} {done:>7,} finished in {took:.1f} s")
+            err.print(f"  {_titled(step):<24} {done:>7,} finished in {took:.1f} s")
         if not total:
             self._bars.update(self._tasks[step], total=1, completed=1)
+
+
+def _titled(step: str) -> str:
+    """A step's name in words; what is no step's name (the records of some file) as it is."""
+    return step if " " in step else step.replace("_", " ")
 
 
 def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> Table:
@@ -69,7 +75,8 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] 
     )
     for name in names:
         numeric = bool(rows) and all(isinstance(row.get(name), int | float) for row in rows)
-        shown.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        whole = any(_ID.fullmatch(str(row.get(name))) for row in rows)  # an id in two pieces can't be copied
+        shown.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         shown.add_row(*(_cell(row.get(name)) for name in names))
     return shown
@@ -126,3 +133,8 @@ def place(found: Mapping[str, Any]) -> str:
 def problem(message: str) -> None:
     """An error a person can act on, to standard error."""
     err.print(Text.assemble(("Error: ", "bold red"), harmless(message)))
+
+
+def note(message: str) -> None:
+    """Something worth knowing that needs no action now, to standard error."""
+    err.print(Text.assemble(("Note: ", "bold yellow"), harmless(message)))

@@ -73,11 +73,15 @@ def show_trace(found: Mapping[str, Any]) -> None:
         for name in ("version", "status", "written_by", "stage", "origin", "size", "trend", "address", "file")
         if found.get(name) is not None
     ]
-    out.print(Text.assemble((f"{found['kind'].replace('_', ' ')} {found['id']}", "bold"), "  ", found["title"]))
+    out.print(
+        Text.assemble(
+            (f"{found['kind'].replace('_', ' ')} {found['id']}", "bold"), "  ", terminal.harmless(found["title"])
+        )
+    )
     out.print(Text("   ".join(facts), style="dim"))
     for text in (found.get("description"), found.get("summary")):
         if text:
-            out.print(Text(text))
+            out.print(Text(terminal.harmless(text)))
     quotes = {one["id"]: one for one in found["quotes"]}
     if "citations" in found:
         _show_citations(found["citations"], quotes)
@@ -92,11 +96,12 @@ def show_trace(found: Mapping[str, Any]) -> None:
 def _show_citations(citations: Sequence[Mapping[str, Any]], quotes: Mapping[str, Mapping[str, Any]]) -> None:
     """Each cited sentence with its quotes; a quote is shown where it is cited first."""
     shown: set[str] = set()
+    lost = {one["signal_id"] for one in citations if not one["resolved"]}
     for sentence, cited in groupby(citations, key=lambda one: str(one["sentence"])):
         ids = [one["signal_id"] for one in cited]
-        out.print(Text.assemble("\n", ("▸ ", "bold"), sentence))
+        out.print(Text.assemble("\n", ("▸ ", "bold"), terminal.harmless(sentence)))
         for signal_id in ids:
-            if signal_id not in quotes:
+            if signal_id in lost or signal_id not in quotes:
                 out.print(Text(f"  {signal_id}: not a signal of this project", style="bold red"))
             elif signal_id not in shown:
                 out.print(terminal.quote(quotes[signal_id]))

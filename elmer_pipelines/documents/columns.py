@@ -1,60 +1,38 @@
 """Which column of a table, or field of a record, is the text, the id, the date, the author: configured or found.
 
-Making documents of the records is in records.py.
+What columns are called is in column_names.py; making documents of the records in records.py.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from elmer_pipelines.documents import column_names
+from elmer_pipelines.documents.column_names import called, forms, words_of
 from elmer_pipelines.documents.kinds import kind_from_words
+from elmer_pipelines.documents.moments import parse_moment
+from elmer_pipelines.documents.voices import role_is_ours
 from elmer_pipelines.errors import UnreadableDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from elmer_pipelines.documents.model import Kind
     from elmer_pipelines.documents.options import TableOptions
 
 Record = dict[str, Any]
 
-# in order of preference, in the form `words_of` gives
-_TEXT = (
-    "review text", "review body", "review content", "content", "review", "text", "comment", "comments", "feedback",
-    "verbatim", "message", "body", "description", "answer", "response", "transcript", "note", "notes", "quote",
-    "sentence", "utterance", "details", "free text", "comment body", "message body", "plain body", "kommentar",
-    "comentario", "commentaire", "reseña", "avis", "bewertung",
+_TICKET_WORDS = frozenset({"ticket", "priority", "assignee", "resolution", "case", "prioritat", "priorite"})
+_REVIEW_WORDS = frozenset(
+    {
+        "review", "rating", "stars", "score", "nps", "csat", "survey", "feedback", "verbatim", "bewertung", "sterne",
+        "avis", "etoiles", "resena", "estrellas", "recensione", "stelle", "レビュー", "评价", "리뷰",
+    }
 )  # fmt: skip
-_TEXT_WORDS = frozenset({"review", "text", "comment", "comments", "feedback", "verbatim", "message", "description"})
-_MORE_TEXT = ("pros", "cons", "likes", "dislikes", "suggestions", "improvements", "reason", "what happened")
-_OURS = (
-    "reply", "agent reply", "support reply", "developer response", "developer reply", "company response",
-    "response from owner", "resolution", "internal note", "internal notes", "agent notes", "agent response",
-)  # fmt: skip
-_IDS = (
-    "id", "review id", "ticket id", "message id", "response id", "feedback id", "comment id", "case id", "issue key",
-    "ticket number", "case number", "ticket", "key", "uuid", "record id", "row id", "answer id", "submission id",
-    "respondent id", "conversation id", "external id", "number", "reference", "ts",
-)  # fmt: skip
-_GROUPS = ("conversation id", "thread id", "thread ts", "chat id", "session id", "call id", "conversation", "thread")
-_TITLES = ("subject", "title", "summary", "headline", "review title", "topic")
-_DATES = (
-    "date", "created at", "created", "timestamp", "time", "submitted at", "review date", "posted at", "published at",
-    "sent at", "updated at", "created date", "submission date", "at", "datum", "fecha", "created utc", "start time",
-    "started at", "opened at", "ts",
-)  # fmt: skip
-_AUTHORS = (
-    "author", "author name", "speaker", "user name", "username", "customer name", "customer", "name", "reviewer",
-    "requester", "requester name", "from", "sender", "sender name", "user", "respondent", "full name", "participant",
-    "reporter", "user real name", "display name",
-)  # fmt: skip
-_ROLES = ("role", "author role", "author type", "sender type", "sender role", "speaker role", "user role", "from role")
-_KINDS = ("kind", "channel", "source type", "type", "source")
-_TICKET_WORDS = frozenset({"ticket", "priority", "assignee", "resolution", "case"})
-_REVIEW_WORDS = frozenset({"review", "rating", "stars", "score", "nps", "csat", "survey", "feedback", "verbatim"})
 _SAMPLE = 200
+_DATED = 0.6  # a column of dates is one where at least this share of what is filled can be read as such
+_OWN = 0.95  # an id that only looks like one has to tell (nearly) all records apart
 
 
 @dataclass(frozen=True)
@@ -73,12 +51,6 @@ class Columns:
     default_kind: Kind | None = None
 
 
-def words_of(name: str) -> str:
-    """`reviewID`, `Review id` and `review_id` are `review id`."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return " ".join(re.sub(r"[^\w?]+|_", " ", spaced.lower()).split())
-
-
 def find_columns(path: str, names: Sequence[str], records: Sequence[Record], options: TableOptions) -> Columns | None:
     """The part each column plays, None when no column holds text.
 
@@ -88,28 +60,30 @@ def find_columns(path: str, names: Sequence[str], records: Sequence[Record], opt
         if wanted is not None and wanted not in names:
             raise _no_such_column(path, wanted, names)
     sample = records[:_SAMPLE]
-    known = {words_of(name): name for name in reversed(names)}
-    ours = tuple(known[name] for name in _OURS if name in known and known[name] != options.text)
+    ours = tuple(name for name in called(names, column_names.OURS, looseness=3) if name != options.text)
     free = [name for name in names if name not in ours]
     text = options.text or _find_text(free, sample)
     if text is None:
         return None
+    others = [name for name in names if name != text]
     # a table with both "subject" and "title" keeps the first as its title
-    title = next((known[name] for name in _TITLES if name in known and known[name] != text), None)
-    author = options.author or _first(known, _AUTHORS, sample, text)
+    title = next(called(others, column_names.TITLES), None)
+    date = options.date or _find_date(others, sample)
+    author = options.author or _find_author([name for name in others if name not in (title, date)], sample)
     columns = Columns(
-        texts=tuple(sorted([text, *_more_texts(free, sample, {text, title, author})], key=list(names).index)),
+        texts=tuple(sorted([text, *_more_texts(free, sample, {text, title, author, date})], key=list(names).index)),
         ours=ours,
-        id=options.id or _find_id(known, records, text),
+        id=options.id or _find_id([name for name in others if name not in (date, author)], records),
         title=title,
-        date=options.date or _first(known, _DATES, sample, text),
+        date=date,
         author=author,
-        role=_first(known, _ROLES, sample, text),
-        kind=options.kind or _first(known, _KINDS, sample, text),
+        role=_first(called(others, column_names.ROLES, looseness=2), sample),
+        kind=options.kind or _first(called(others, column_names.KINDS, looseness=2), sample),
         default_kind=_kind_of(names),
     )
-    group = options.group or _find_group(known, records, columns)
-    return Columns(**{**columns.__dict__, "group": group})
+    group = options.group or _find_group(names, records, columns)
+    role = columns.role if group or _tells_sides(columns.role, records) else None
+    return Columns(**{**columns.__dict__, "group": group, "role": role})
 
 
 def _no_such_column(path: str, wanted: str, names: Sequence[str]) -> UnreadableDocument:
@@ -125,20 +99,53 @@ def _filled(name: str, sample: Sequence[Record]) -> list[str]:
     return [str(r[name]) for r in sample if r.get(name) not in (None, "")]
 
 
-def _first(known: dict[str, str], wanted: Sequence[str], sample: Sequence[Record], text: str) -> str | None:
-    """The first wanted column that is there, is filled somewhere and is not the text."""
-    found = (known[name] for name in wanted if name in known and known[name] != text)
+def _first(found: Iterable[str], sample: Sequence[Record]) -> str | None:
+    """The first column that is filled somewhere."""
     return next((name for name in found if _filled(name, sample)), None)
 
 
 def _find_text(names: Sequence[str], sample: Sequence[Record]) -> str | None:
-    by_words = {words_of(name): name for name in reversed(names)}
-    exact = _first(by_words, _TEXT, sample, "")
-    if exact is not None and _is_prose(exact, sample, least=1.5):
+    known = [name for name in called(names, column_names.TEXT) if _filled(name, sample)]
+    exact = next((name for name in known if _is_prose(name, sample, least=1.5)), None)
+    if exact is not None:
         return exact
-    likely = [name for name in names if _TEXT_WORDS & set(words_of(name).split()) and _is_prose(name, sample)]
+    about_text = [name for name in names if column_names.TEXT_WORDS & set(words_of(name).split())]
+    likely = [name for name in about_text if _is_prose(name, sample)]
     likely = likely or [name for name in names if _is_prose(name, sample)]
-    return max(likely, key=lambda name: _mean_words(name, sample), default=exact)
+    return max(likely, key=lambda name: _mean_words(name, sample), default=next(iter(known), None))
+
+
+def _find_date(names: Sequence[str], sample: Sequence[Record]) -> str | None:
+    """By name, if its values are dates; else the one column of dates there is, unless it is about another moment."""
+    by_name = [one for one in called(names, column_names.DATES) if _is_own_moment(one)]
+    by_name += [name for name in names if column_names.names_a_moment(name)]
+    found = next((name for name in by_name if _is_dated(name, sample)), None)
+    if found is not None:
+        return found
+    dated = [name for name in names if _is_dated(name, sample, numbers=False)]
+    return dated[0] if len(dated) == 1 and not column_names.names_another_moment(dated[0]) else None
+
+
+def _is_own_moment(name: str) -> bool:
+    return forms(name)[0] in column_names.DATES or not column_names.names_another_moment(name)
+
+
+def _is_dated(name: str, sample: Sequence[Record], *, numbers: bool = True) -> bool:
+    """Whether most of a column's first values are dates; with `numbers` those that may be Unix time too."""
+    values = [r[name] for r in sample if r.get(name) not in (None, "")][:20]
+    if not numbers:
+        values = ["" if str(value).replace(".", "").isdecimal() else value for value in values]
+    return bool(values) and sum(parse_moment(value) is not None for value in values) >= _DATED * len(values)
+
+
+def _find_author(names: Sequence[str], sample: Sequence[Record]) -> str | None:
+    known = [one for one in called(names, column_names.AUTHORS) if _is_about_a_person(one)]
+    return _first([*known, *(name for name in names if column_names.names_a_person(name))], sample)
+
+
+def _is_about_a_person(name: str) -> bool:
+    """`Customer name` is; a `Survey name` is not who answered."""
+    return forms(name)[-1] != "name" or column_names.names_a_person(name)
 
 
 def _mean_words(name: str, sample: Sequence[Record]) -> float:
@@ -157,32 +164,41 @@ def _more_texts(names: Sequence[str], sample: Sequence[Record], taken: set[str |
     more = []
     for name in names:
         words = words_of(name)
-        asked = words.endswith("?") or words in _MORE_TEXT
+        asked = words.endswith("?") or words in column_names.MORE_TEXT
         if name not in taken and asked and _is_prose(name, sample, least=2.0):
             more.append(name)
     return more
 
 
-def _find_id(known: dict[str, str], records: Sequence[Record], text: str) -> str | None:
-    """A column named like an id most of whose values differ; below half they name something else."""
-    for wanted in _IDS:
-        name = known.get(wanted)
-        if name is None or name == text:
-            continue
-        values = [record.get(name) for record in records]
-        filled = {str(value) for value in values if value not in (None, "")}
-        if len(filled) >= max(1, 0.5 * len(values)):
-            return name
-    return None
+def _find_id(names: Sequence[str], records: Sequence[Record]) -> str | None:
+    """A column named like an id most of whose values differ; below half they name something else.
+
+    One whose name only ends like an id's has to tell the records apart. A running number is none: it is a row's place.
+    """
+    own = [name for name in names if not column_names.names_another_thing(name)]
+    found = next((name for name in called(own, column_names.IDS) if _is_id(name, records, 0.5)), None)
+    likely = (name for name in own if column_names.names_an_id(name) and not _is_prose(name, records[:_SAMPLE], 2.5))
+    return found or next((name for name in likely if _is_id(name, records, _OWN)), None)
 
 
-def _find_group(known: dict[str, str], records: Sequence[Record], columns: Columns) -> str | None:
+def _is_id(name: str, records: Sequence[Record], least: float) -> bool:
+    values = [record.get(name) for record in records]
+    filled = {str(value) for value in values if value not in (None, "")}
+    if len(filled) < max(1, least * len(values)):
+        return False
+    return not (column_names.names_a_place(name) and _is_running(values))
+
+
+def _is_running(values: Sequence[Any]) -> bool:
+    return [str(value) for value in values] == [str(number) for number in range(1, len(values) + 1)]
+
+
+def _find_group(names: Sequence[str], records: Sequence[Record], columns: Columns) -> str | None:
     """A column that ties rows to one conversation: named so, repeated, and with speakers to tell apart."""
     if columns.author is None and columns.role is None:
         return None
-    for wanted in _GROUPS:
-        name = known.get(wanted)
-        if name is None or name in columns.texts:
+    for name in called(names, column_names.GROUPS, looseness=2):
+        if name in columns.texts:
             continue
         values = [str(record.get(name)) for record in records if record.get(name) not in (None, "")]
         if values and len(set(values)) < 0.8 * len(values):
@@ -190,8 +206,13 @@ def _find_group(known: dict[str, str], records: Sequence[Record], columns: Colum
     return None
 
 
+def _tells_sides(role: str | None, records: Sequence[Record]) -> bool:
+    """Whether a role column says who asks and who answers; else, as in a survey, it is the customers' own jobs."""
+    return role is not None and any(role_is_ours(str(record.get(role) or "")) is False for record in records)
+
+
 def _kind_of(names: Sequence[str]) -> Kind | None:
-    words = {word for name in names for word in words_of(name).split()}
+    words = {word for name in names for form in forms(name)[:2] for word in form.split()}
     if words & _TICKET_WORDS:
         return "ticket"
     if words & _REVIEW_WORDS:

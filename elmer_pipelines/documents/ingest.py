@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 STEP = "documents"
 _BACKGROUND = "workspace_file"  # the outcome that remembers which settings and knowledge the last run found
+_AHEAD = 2_000  # documents of one file that are saved in one transaction; more of them are saved in parts
 _READERS = 2  # files in flight: reading is bound by the processor, and each may hold its limit in memory
 
 
@@ -176,6 +177,7 @@ def ingest_documents(database: Database, workspace_id: str, root: str, *, run_id
         def read(path: str) -> Callable[[Connection], None]:
             data = fetch(root, listing[path], options.max_bytes)
             documents = reader.read(path, data)
+            _save_ahead(database, workspace_id, path, documents, vanished)
             return partial(_save, workspace_id, path, documents, vanished, saved)
 
         result = work_through(database, workspace_id, STEP, wanted, one_by_one(read), workers=_READERS, run_id=run_id)
@@ -226,6 +228,30 @@ def _content_hash(root: str, source: SourceFile, limit: int) -> str:
         return hashlib.sha256(fetch(root, source, limit)).hexdigest()
     except UnreadableDocument:  # too large or gone again: reading it will say so, once per size and time
         return f"unread:{source.size}:{source.modified.isoformat()}"
+
+
+def _save_ahead(
+    database: Database, workspace_id: str, path: str, documents: list[Document], vanished: list[str]
+) -> None:
+    """Save a very large file's documents in parts, so that progress shows and little is lost where the process ends.
+
+    Only what is new or changed: what is gone is retired together with the file's outcome. Documents that go on under
+    another address are left to that transaction as a whole, because half of them would look like a deletion.
+    """
+    if len(documents) <= _AHEAD:
+        return
+    with database.begin() as connection:
+        change = store.change_of_file(connection, workspace_id, path, map(_version, documents), vanished)
+    if change.moved:
+        return
+    label = f"records of {path[-40:]}"
+    report_progress(label, 0, len(change.rows))
+    for start in range(0, len(change.rows), _AHEAD):
+        with database.begin() as connection:
+            store.write_rows(connection, workspace_id, change.rows[start : start + _AHEAD])
+        if not start:
+            database.analyse()
+        report_progress(label, min(start + _AHEAD, len(change.rows)), len(change.rows))
 
 
 def _save(

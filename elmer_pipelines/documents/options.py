@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from elmer_pipelines.documents.workspace_file import WorkspaceFile
 
-READER_VERSION = 1  # raise when the same bytes may give other documents
+READER_VERSION = 2  # raise when the same bytes may give other documents
 _MEGABYTE = 1 << 20
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from elmer_pipelines.documents.columns import words_of
+from elmer_pipelines.documents.column_names import words_of
 from elmer_pipelines.documents.decoding import decode
 from elmer_pipelines.documents.draft import Draft, file_title, short_title, unique_names
 from elmer_pipelines.documents.front_matter import plain_value
@@ -44,6 +44,7 @@ _SPEAKERS = (
 _ROLES = ("role", "author role", "author type", "sender type", "type", "speaker role", "from type", "sender role")
 _MOMENTS = ("date", "created at", "timestamp", "time", "sent at", "ts", "created", "at", "datetime")
 _IDS = ("id", "conversation id", "ticket id", "key", "uuid", "thread id", "number", "external id")
+_WRAPPERS = 3  # how deep a list of records may lie in objects that only hold it
 _NAMES_OF_PEOPLE = ("name", "display name", "real name", "full name", "email", "username", "id")
 _FIRST_WORDS = ("body", "description", "text", "content", "message")
 
@@ -89,9 +90,7 @@ def _from_value(source: RecordSource, value: Any, options: ReadingOptions) -> li
     if isinstance(value, dict):
         if _turn_list(value) is not None:
             return _conversations(source, [value], single=True)
-        wrapped = [item for item in value.values() if isinstance(item, list) and _objects(item)]
-        # a wrapper such as {"reviews": [...]} or {"data": [...], "page": 1}
-        value = max(wrapped, key=len) if wrapped else [value]
+        value = _list_in(value) or _keyed(value) or [value]
     if not isinstance(value, list):
         return []
     objects = _objects(value)
@@ -103,6 +102,26 @@ def _from_value(source: RecordSource, value: Any, options: ReadingOptions) -> li
     if rest and not talks and _is_dialogue(rest):
         return _conversations(source, [{"messages": rest}], single=True)
     return documents + _single_records(source, rest, options)
+
+
+def _list_in(value: Record, depth: int = 0) -> list[Any] | None:
+    """The longest list of objects in a wrapper such as {"reviews": [...], "page": 1} or {"data": {"items": [...]}}."""
+    wrapped = [item for item in value.values() if isinstance(item, list) and _objects(item)]
+    if not wrapped and depth < _WRAPPERS and not _words(value):
+        inner = (_list_in(item, depth + 1) for item in value.values() if isinstance(item, dict))
+        wrapped = [item for item in inner if item]
+    return max(wrapped, key=len, default=None)
+
+
+def _keyed(value: Record) -> list[Any] | None:
+    """The records of {"17": {...}, "18": {...}}, each with its key for an id where it has none of its own.
+
+    Records have most of their fields in common; what an object is made of ({"ticket": {...}, "user": {...}}) has not.
+    """
+    fields = [set(item) for item in value.values() if isinstance(item, dict)]
+    if len(fields) < max(2, len(value)) or 2 * len(set.intersection(*fields)) < len(set.union(*fields)):
+        return None
+    return [{"id": key, **item} for key, item in value.items()]
 
 
 def _objects(items: list[Any]) -> list[Record]:

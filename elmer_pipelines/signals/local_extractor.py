@@ -144,7 +144,14 @@ def _is_kept(candidate: _Candidate, judgement: Judgement) -> bool:
         return spaced or (letters >= _FOREIGN_LETTERS and not candidate.words.isascii() and cues.words <= 2)
     if candidate.kind == "review" and candidate.language == "en":
         return judgement.margin >= 0 or (cues.strong and cues.words >= _STRONG_WORDS)
+    if not (cues.problem or cues.request or cues.praise) and _introduces(candidate.words):
+        return False
     return _says_something(cues, judgement, candidate.language)
+
+
+def _introduces(words: str) -> bool:
+    """Whether somebody says who they are: "I'm the administrator here"."""
+    return any(pattern("segment", kind).search(straight(words)) for kind in ("role", "role_de"))
 
 
 def _says_something(cues: Cues, judgement: Judgement, language: Language) -> bool:

@@ -127,17 +127,22 @@ def listing(connection: Connection, workspace_id: str, kind: str | None = None) 
     """The newest version of every artifact of live projects (all kinds, or one), with its citations counted.
 
     Keys: id, kind, project_id, project, version, status, title, written_by, file, created_at, citations, unresolved.
+    Whether citations resolve is asked anew, as in `unresolved`: a link taken away makes of a final one a draft.
     """
     rows = connection.execute(
         text(
             """
             SELECT DISTINCT ON (p.name, a.project_id, a.kind) a.id, a.kind, a.project_id, p.name AS project, a.version,
-                   a.status, a.title, a.written_by, a.file, a.created_at, c.citations, c.unresolved
+                   CASE WHEN c.unresolved > 0 THEN 'draft' ELSE a.status END AS status, a.title, a.written_by,
+                   a.file, a.created_at, c.citations, c.unresolved
             FROM elmer.artifacts a
             JOIN elmer.projects p ON p.workspace_id = a.workspace_id AND p.id = a.project_id AND p.retired_at IS NULL
             CROSS JOIN LATERAL (
-                SELECT count(*) AS citations, count(*) FILTER (WHERE NOT resolved) AS unresolved
-                FROM elmer.citations k WHERE k.workspace_id = a.workspace_id AND k.artifact_id = a.id
+                SELECT count(*) AS citations,
+                       count(*) FILTER (WHERE NOT k.resolved OR l.signal_id IS NULL) AS unresolved
+                FROM elmer.citations k LEFT JOIN elmer.signal_links l ON l.workspace_id = a.workspace_id
+                     AND l.project_id = a.project_id AND l.signal_id = k.signal_id
+                WHERE k.workspace_id = a.workspace_id AND k.artifact_id = a.id
             ) c
             WHERE a.workspace_id = :w AND (CAST(:k AS text) IS NULL OR a.kind = :k)
             ORDER BY p.name, a.project_id, a.kind, a.version DESC

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, String, column, create_engine, make_url, select, table, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from elmer_pipelines.errors import DatabaseError
@@ -103,11 +103,14 @@ class Database:
 
         Raises DatabaseError when pgvector is not available or the database is newer than this program.
         """
+        self.check()
+        if self._revision() == newest_revision():
+            return  # almost every command finds it so: Alembic would take longer to load than most take to answer
+
         from alembic import command
         from alembic.config import Config
         from alembic.util import CommandError
 
-        self.check()
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         with self.locked("elmer:migrate") as connection:
@@ -128,6 +131,16 @@ class Database:
                     f"The database could not be migrated: {error}. It may have been made by a newer version of Elmer."
                 ) from error
 
+    def _revision(self) -> str | None:
+        """The migration the database is at; None where none has been made."""
+        with self.engine.connect() as connection:
+            made = connection.execute(text("SELECT to_regclass(:t)"), {"t": f"{SCHEMA}.alembic_version"}).scalar_one()
+            if made is None:
+                return None
+            version = column("version_num", String)
+            kept = select(version).select_from(table("alembic_version", version, schema=SCHEMA))
+            return connection.execute(kept).scalar_one_or_none()
+
     @contextmanager
     def locked(self, name: str) -> Iterator[Connection]:
         """A transaction during which nobody else holds the same name, in any process or machine; waits its turn."""
@@ -144,6 +157,11 @@ class Database:
         """Give back every connection."""
         self.engine.dispose()
         self._readers.dispose()
+
+
+def newest_revision() -> str:
+    """The last migration there is: their files are numbered."""
+    return max(file.name for file in (_MIGRATIONS / "versions").glob("[0-9]*_*.py")).partition("_")[0]
 
 
 def lock_key(name: str) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 KEPT_OUT = "kept out"  # in place of the options' fingerprint: a person said that no run may read the file
+_BATCH = 500
 _OWN_WORDS = 200  # characters from which on two equal texts are taken for one that moved
 
 
@@ -102,29 +103,53 @@ def forget_files(connection: Connection, workspace_id: str, paths: Sequence[str]
     )
 
 
-def replace_of_file(
-    connection: Connection, workspace_id: str, source_path: str, versions: Iterable[NewVersion], vanished: Sequence[str]
-) -> tuple[int, int]:
-    """Make the file's live documents exactly `versions`; returns how many were saved and how many retired.
+@dataclass(frozen=True)
+class FileChange:
+    """What has to be written for one source file: `rows` that are new or other than what is stored, ids of live
+    documents that are `gone`, and how many documents the file holds. `moved` where some go on under a new address."""
 
-    A new address whose content was at an address of the `vanished` files continues that document (moved file, I4).
+    rows: list[dict[str, Any]]
+    gone: list[str]
+    documents: int
+    moved: bool
+
+
+def change_of_file(
+    connection: Connection, workspace_id: str, source_path: str, versions: Iterable[NewVersion], vanished: Sequence[str]
+) -> FileChange:
+    """What would make the file's live documents exactly `versions`.
+
+    A new address whose content was at an address of the `vanished` files continues that document (moved file, I4); so
+    it does where no record of the file is called as before, which is another id column, not other records.
     """
     found = list(versions)
     live = _live_of(connection, workspace_id, source_path)
+    ids = {address: document_id for address, (document_id, _) in live.items()}
     fresh = {one.text_fingerprint for one in found if one.address not in live}
-    movable = _movable(connection, workspace_id, vanished, fresh)
-    seen: set[str] = set()
-    batch: list[dict[str, Any]] = []
-    for version in found:
-        seen.add(version.address)
-        batch.append(_row(workspace_id, source_path, version, live, movable))
-        if len(batch) >= 500:
-            _write(connection, batch)
-            batch = []
-    _write(connection, batch)
-    gone = [document_id for address, document_id in live.items() if address not in seen]
-    retire(connection, workspace_id, gone)
-    return len(seen), len(gone)
+    renamed = live.keys().isdisjoint(one.address for one in found)
+    movable = _movable(connection, workspace_id, [*vanished, source_path] if renamed else vanished, fresh)
+    moved = bool(movable)
+    changed = [one for one in found if live.get(one.address, ("", ""))[1] != one.content_hash]
+    rows = [_row(workspace_id, source_path, one, ids, movable) for one in changed]
+    kept, continued = {one.address for one in found}, {row["id"] for row in rows}
+    gone = [one for address, one in ids.items() if address not in kept and one not in continued]
+    return FileChange(rows, gone, len(kept), moved)
+
+
+def write_rows(connection: Connection, workspace_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Save rows of a FileChange as live documents with their versions."""
+    for start in range(0, len(rows), _BATCH):
+        _write(connection, [{**row, "w": workspace_id} for row in rows[start : start + _BATCH]])
+
+
+def replace_of_file(
+    connection: Connection, workspace_id: str, source_path: str, versions: Iterable[NewVersion], vanished: Sequence[str]
+) -> tuple[int, int]:
+    """Make the file's live documents exactly `versions`; returns how many it holds and how many were retired."""
+    change = change_of_file(connection, workspace_id, source_path, versions, vanished)
+    write_rows(connection, workspace_id, change.rows)
+    retire(connection, workspace_id, change.gone)
+    return change.documents, len(change.gone)
 
 
 def _row(
@@ -138,7 +163,7 @@ def _row(
         live.get(version.address) or _continued(version, movable) or stable_id("D", workspace_id, version.address)
     )
     return {
-        "w": workspace_id, "id": document_id, "address": version.address, "source": source_path,
+        "id": document_id, "address": version.address, "source": source_path,
         "hash": version.content_hash, "text_fingerprint": version.text_fingerprint, "kind": version.kind,
         "format": version.format, "title": version.title, "text": version.text,
         "segments": json.dumps(version.segments), "people": json.dumps(version.people),
@@ -146,15 +171,16 @@ def _row(
     }  # fmt: skip
 
 
-def _live_of(connection: Connection, workspace_id: str, source_path: str) -> dict[str, str]:
+def _live_of(connection: Connection, workspace_id: str, source_path: str) -> dict[str, tuple[str, str]]:
+    """Id and content hash of the file's live documents by address."""
     rows = connection.execute(
         text(
-            "SELECT address, id FROM elmer.documents "
+            "SELECT address, id, content_hash FROM elmer.documents "
             "WHERE workspace_id = :w AND source_path = :p AND retired_at IS NULL"
         ),
         {"w": workspace_id, "p": source_path},
     )
-    return {row.address: row.id for row in rows}
+    return {row.address: (row.id, row.content_hash) for row in rows}
 
 
 def _movable(

@@ -4,15 +4,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
-from story import ScriptedModel, Story, at_angle
+from story import FixedEmbedder, ScriptedModel, Story, at_angle
 
 from elmer_pipelines.artifacts import files
 from elmer_pipelines.artifacts.briefs import write_research_briefs
 from elmer_pipelines.artifacts.prds import write_prds
-from elmer_pipelines.errors import ModelFault
-from elmer_pipelines.store import artifacts, outcomes
+from elmer_pipelines.errors import ModelFault, NotFoundError
+from elmer_pipelines.ids import text_hash
+from elmer_pipelines.store import artifacts, embeddings, outcomes
+from elmer_pipelines.tracing import trace
 
 if TYPE_CHECKING:
     from elmer_pipelines.store.artifacts import Artifact
@@ -70,7 +73,7 @@ def test_a_prd_composed_locally_says_so_and_cites_all_it_says(story: Story, fold
 
     prd = newest(story, project)
     assert (result.done, result.counts["final"], result.counts["unresolved_citations"]) == (1, 1, 0)
-    assert (prd.version, prd.status, prd.written_by) == (1, "final", "local/composed-1")
+    assert (prd.version, prd.status, prd.written_by) == (1, "final", "local/composed-2")
     assert prd.file == f"{folder}/acme/exports-that-work/prd.md"
     assert Path(prd.file).read_text(encoding="utf-8") == prd.text
     head = prd.text.split("\n\n")
@@ -98,6 +101,62 @@ def test_every_bullet_and_requirement_of_a_machine_carries_a_citation(story: Sto
         statements = [line for line in body.splitlines() if line.startswith(("- ", "**R"))]
         assert statements
         assert [line for line in statements if not re.search(r"\[S-[0-9a-z]{12}(, S-[0-9a-z]{12})*\]$", line)] == []
+
+
+def test_evidence_is_grouped_by_the_vectors_of_the_model_in_use(story: Story, folder: str) -> None:
+    project = story.project("Exports")
+    words = [f"The export fails for customer {name}." for name in ("Ada", "Ben", "Cem", "Dua", "Eva", "Fay")]
+    for number, one in enumerate(words):
+        story.link(story.signal(one, vector=at_angle(1.0 if number < 3 else 0.0), severity="high"), project)
+        with story.database.begin() as connection:
+            turned = np.asarray([0.0, 1.0] if number % 2 else [1.0, 0.0], dtype=np.float32)
+            embeddings.insert(connection, "acme", "new/model", {text_hash(one): turned})
+
+    def first_group(model: str) -> set[str]:
+        assert write_prds(story.database, "acme", None, folder, embedding_model=model).done == 1
+        needs = newest(story, project).text.split("\n## Needs\n")[1].split("\n### ")[1]
+        return {name for name in ("Ada", "Ben", "Cem", "Dua", "Eva", "Fay") if name in needs}
+
+    assert first_group(FixedEmbedder.model) in ({"Ada", "Ben", "Cem"}, {"Dua", "Eva", "Fay"})
+    assert first_group("new/model") in ({"Ada", "Cem", "Eva"}, {"Ben", "Dua", "Fay"})
+
+
+def test_words_are_not_given_as_their_own_source(story: Story, folder: str) -> None:
+    project = story.project("Exports")
+    words = "The export fails every time at month end, and nobody knows why."
+    titles = ("The export fails every time…", words, "A headline")
+    for number, (title, severity) in enumerate(zip(titles, ("high", "high", "low"), strict=True), start=1):
+        place = {"address": f"r.csv#{number}", "title": title, "kind": "review", "severity": severity}
+        story.link(story.signal(f"{words} " * number, **place), project)
+    write_prds(story.database, "acme", None, folder, minimum_signals=1)
+    sources = re.findall(r"^>? ?— .*$", newest(story, project).text, re.M)
+    assert sources
+    assert not any("fails" in line for line in sources), sources
+    assert any("review `r.csv#" in line for line in sources)
+    assert any("A headline (`r.csv#3`)" in line for line in sources)
+
+
+def test_a_file_leads_to_its_quotes(story: Story, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = story.project("Exports")
+    ids = evidence(story, project)
+    write_prds(story.database, "acme", None, folder)
+    prd = newest(story, project)
+    Story(story.database, "other")
+    monkeypatch.chdir(folder)
+    with story.database.begin() as connection:
+        for place in (str(prd.file), "acme/exports/prd.md"):
+            found = trace(connection, "acme", place)
+            assert (found["id"], {one["id"] for one in found["quotes"]}) == (prd.id, set(ids))
+        assert found["status"] == "final"
+        assert trace(connection, "acme", "tickets.csv#row=0")["quotes"] != []
+        for place in (str(prd.file), "tickets.csv#row=0"):
+            with pytest.raises(NotFoundError, match="no record"):
+                trace(connection, "other", place)
+    story.run("DELETE FROM elmer.signal_links WHERE workspace_id = :w AND signal_id = :s", s=ids[0])
+    with story.database.begin() as connection:
+        found = trace(connection, "acme", prd.id)
+    assert found["status"] == "draft"
+    assert {one["signal_id"] for one in found["citations"] if not one["resolved"]} == {ids[0]}
 
 
 def test_customers_need_is_written_only_where_they_say_so(story: Story, folder: str) -> None:

@@ -80,7 +80,11 @@ def test_calls_to_a_service_are_bounded_by_its_pool() -> None:
     assert {name for name, pool in pools.items() if pool == "anthropic"} == {
         "signals", "cluster_themes", "signal_classifications", "research_briefs", "prds",
     }  # fmt: skip
-    assert {name for name, pool in pools.items() if pool == "openai"} == {"signal_embeddings", "project_embeddings"}
+    assert {name for name, pool in pools.items() if pool == "openai"} == {
+        "signal_embeddings",
+        "project_embeddings",
+        "initiatives",
+    }
 
 
 def test_a_column_without_a_meaning_is_an_error() -> None:

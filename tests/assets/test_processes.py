@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from elmer_pipelines.definitions import run_workspace
 from elmer_pipelines.stack import free_port
+from sensors import abandoned_runs
 from sensors.abandoned_runs import reap
 
 if TYPE_CHECKING:
@@ -84,8 +85,13 @@ def test_two_runs_at_once_do_no_record_twice(
 
 
 def test_a_killed_run_leaves_nothing_behind(
-    installation: Settings, instance: dg.DagsterInstance, database: Database, tmp_path: Path
+    installation: Settings,
+    instance: dg.DagsterInstance,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(abandoned_runs, "_LOOK_AGAIN_SECONDS", 0.1)  # for runs that are ending; this one has ended
     _write(tmp_path / "acme", 12)
     assert run_workspace("acme", "documents", settings=installation)
     with database.begin() as blocker:  # signals can't be saved: the run stops in the middle of its step

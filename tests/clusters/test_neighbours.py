@@ -51,6 +51,17 @@ def test_identical_rows_come_in_order() -> None:
     assert similarities[0].max() <= 1.0
 
 
+@pytest.mark.parametrize("values", [3, 40, 100_000])
+def test_the_largest_among_many_columns_are_those_of_sorting_them_ties_included(values: int) -> None:
+    # Columns are looked at in lots from some 1,500 on; 3,001 leave a rest that is in no lot.
+    block = np.random.default_rng(values).integers(0, values, (12, 3_001)).astype(np.float32)
+    block[1, 1_500:], block[2, -1] = 0, 2 * values
+    columns, found = neighbours.top(block, 15)
+    expected = np.lexsort((np.broadcast_to(np.arange(3_001), block.shape), -block), axis=1)[:, :15]
+    assert np.array_equal(columns, expected)
+    assert np.array_equal(found, np.take_along_axis(block, expected, axis=1))
+
+
 def test_no_neighbours_can_not_be_asked_for() -> None:
     with pytest.raises(ValueError, match="at least one"):
         nearest(unit(3), 0)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from documents.office_files import make_docx, make_pdf, make_xlsx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-Hostile = tuple[str, bytes, set[str]]
+# A file's path, what is in it, or how it is made where that takes long, and what is right to come of it.
+Hostile = tuple[str, "bytes | Callable[[], bytes]", set[str]]
+_BOMB = 120 << 20
 
 
 def make_zip(entries: dict[str, bytes | str], *, flags: int = 0) -> bytes:
@@ -71,14 +73,17 @@ def _far_cell_xlsx() -> bytes:
     return _swap(data, "xl/worksheets/sheet1.xml", sheet.replace(b"</sheetData>", far))
 
 
+def _bomb() -> bytes:
+    return make_zip({"general/2026-01-01.json": bytes(_BOMB)})
+
+
 def archives() -> Iterator[Hostile]:
     """Zips and Office files."""
     docx, xlsx = make_docx("The export is slow."), make_xlsx(A=[["id", "text"], [1, "The export is slow"]])
-    zeros = bytes(120 << 20)
-    yield "bomb.zip", make_zip({"general/2026-01-01.json": zeros}), {"zip_bomb"}
-    yield "bomb.docx", _swap(docx, "word/document.xml", zeros), {"zip_bomb"}
-    yield "bomb.xlsx", _swap(xlsx, "xl/sharedStrings.xml", zeros), {"zip_bomb"}
-    yield "nested-bomb.zip", make_zip({"inner.zip": make_zip({"general/2026-01-01.json": zeros})}), {"zip_bomb"}
+    yield "bomb.zip", _bomb, {"zip_bomb"}
+    yield "bomb.docx", lambda: _swap(docx, "word/document.xml", bytes(_BOMB)), {"zip_bomb"}
+    yield "bomb.xlsx", lambda: _swap(xlsx, "xl/sharedStrings.xml", bytes(_BOMB)), {"zip_bomb"}
+    yield "nested-bomb.zip", lambda: make_zip({"inner.zip": _bomb()}), {"zip_bomb"}
     yield "matryoshka.zip", _nested_zip(12), {"zip_bomb"}
     yield "up.zip", make_zip({"../../etc/2026-01-01.json": "[]"}), {"unsafe_path"}
     yield "rooted.zip", make_zip({"/etc/2026-01-01.json": "[]"}), {"unsafe_path"}

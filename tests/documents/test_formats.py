@@ -25,6 +25,9 @@ def reader() -> Iterator[Reader]:
         yield reader
 
 
+RECORD = {"id": "a1", "date": "2026-02-03", "text": "The export loses rows every month."}
+
+
 def test_webvtt_voices_become_turns_with_times() -> None:
     text = """WEBVTT
 
@@ -81,6 +84,28 @@ def test_json_records_wrapped_in_an_object() -> None:
     ]
     assert documents[0].occurred_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert documents[0].metadata["rating"] == 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"data": {"items": [RECORD, {**RECORD, "id": "b2"}]}, "page": 1},
+        {"a1": {**RECORD}, "b2": {**RECORD, "id": "b2"}},
+        {"a1": {"date": "2026-02-03", "text": RECORD["text"]}, "b2": {"date": "2026-02-03", "text": RECORD["text"]}},
+        {"data": [{"id": "a1", "attributes": RECORD}, {"id": "b2", "attributes": RECORD}]},
+    ],
+)
+def test_json_records_are_found_in_their_wrappers(value: dict[str, Any]) -> None:
+    documents = read_documents("a.json", json.dumps(value).encode())
+    assert [document.address for document in documents] == ["a.json#a1", "a.json#b2"]
+    assert {document.text for document in documents} == {RECORD["text"]}
+    assert documents[0].occurred_at == datetime(2026, 2, 3, tzinfo=UTC)
+
+
+def test_the_parts_of_one_json_object_are_no_records() -> None:
+    value = {"ticket": {"id": 7, "text": "The export loses rows every month."}, "user": {"id": 2, "name": "Ada"}}
+    (document,) = read_documents("a.json", json.dumps(value).encode())
+    assert document.text == "The export loses rows every month."
 
 
 def test_json_conversations_know_who_answers() -> None:

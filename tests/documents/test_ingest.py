@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from elmer_pipelines.documents import ingest
 from elmer_pipelines.documents.ingest import ingest_documents, ingest_knowledge, source_changes
 from elmer_pipelines.errors import WorkspaceError
+from elmer_pipelines.steps import listening
+from elmer_pipelines.store import documents as store
 from elmer_pipelines.store import knowledge, outcomes
 from elmer_pipelines.store.database import Database
 
@@ -97,6 +100,51 @@ def test_a_moved_file_is_the_same_document_at_a_new_address(database: Database, 
     counts = _ingest(database, workspace, folder)
     assert _documents(database, workspace)["sub/renamed.md"]["id"] == first
     assert counts["documents_retired"] == 0
+
+
+def test_records_called_by_another_column_are_the_same_documents(
+    database: Database, workspace: str, folder: Path
+) -> None:
+    rows = ["nr,internal,text", "1,a,The export loses rows", "2,b,Great app", "3,c,The board is slow"]
+    _write(folder / "t.csv", "\n".join(rows))
+    _ingest(database, workspace, folder)
+    before = {key.partition("#")[2]: row["id"] for key, row in _documents(database, workspace).items()}
+    _write(folder / "workspace.toml", '[[documents.tables]]\npattern = "t.csv"\nid = "internal"\n')
+    counts = _ingest(database, workspace, folder)
+    after = {address: row["id"] for address, row in _documents(database, workspace).items()}
+    assert after.keys() == {"t.csv#a", "t.csv#b", "t.csv#c"}
+    assert sorted(after.values()) == sorted(before.values())
+    assert counts["documents_retired"] == 0
+
+
+def test_a_very_large_file_is_saved_in_parts_and_gone_on_with(
+    database: Database, workspace: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_AHEAD", 3)
+    write, batches = store.write_rows, []
+
+    def ends_with_the_second(connection: Connection, workspace_id: str, rows: list[dict[str, Any]]) -> None:
+        batches.append(len(rows))
+        if len(batches) == 2:
+            raise OSError("the machine went off")
+        write(connection, workspace_id, rows)
+
+    monkeypatch.setattr(store, "write_rows", ends_with_the_second)
+    _write(folder / "t.csv", "\n".join(["id,text", *(f"r{n},The export loses {n} rows" for n in range(8))]))
+    assert _ingest(database, workspace, folder)["failed"] == 1
+    first = {address: row["id"] for address, row in _documents(database, workspace).items()}
+    assert len(first) == 3
+    with database.begin() as connection:
+        outcomes.retry(connection, workspace, "documents")
+    heard: list[tuple[str, int, int]] = []
+    with listening(lambda *told: heard.append(told)):
+        assert _ingest(database, workspace, folder)["failed"] == 0
+    assert [told for told in heard if told[0] == "records of t.csv"] == [
+        ("records of t.csv", done, 5) for done in (0, 3, 5)
+    ]
+    after = {address: row["id"] for address, row in _documents(database, workspace).items()}
+    assert len(after) == 8
+    assert first.items() <= after.items()
 
 
 def test_another_file_at_the_old_address_is_another_document(database: Database, workspace: str, folder: Path) -> None:

@@ -61,6 +61,57 @@ def test_the_text_column_is_found_by_name(header: tuple[str, str]) -> None:
     assert documents[0].address == "a.csv#1"
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("ID", "DATE", "AUTHOR", "TEXT", "TITLE"),
+        ("Ticket #", "Created (UTC)", "Requester:", "Customer's message", "Subject*"),
+        ("ReviewID", "createdDate", "AuthorName", "review_text", "ReviewTitle"),
+        ("\ufeffTicket ID", "Ticket created - Date", "Requester name", "Ticket description", "Ticket subject"),
+        ("Case Number", "Created Date/Time", "Contact.Name", "Description", "Subject"),
+        ("Response #", "Submit Date (UTC)", "What is your name?", "What could we do better?", "Topic"),
+        ("Reference Number", "Review created (UTC)", "Reviewer Nickname", "Review Content", "Review Title"),
+        ("ticket_id", "ticket_created_at", "ticket_requester", "ticket_body", "ticket_subject"),
+        ("Ticket-Nr.", "Erstellt am", "Kundenname", "Beschreibung", "Betreff"),
+        ("Vorgangsnummer", "Eingangsdatum", "Verfasser", "Bewertungstext", "Überschrift"),
+        ("N°", "Date de création", "Auteur", "Avis client", "Titre"),
+        ("Número", "Fecha de creación", "Usuario", "Reseña", "Título"),
+        ("Codice", "Data", "Autore", "Recensione", "Titolo"),
+        ("Código", "Data de criação", "Cliente", "Avaliação", "Título"),
+        ("Nummer", "Aangemaakt op", "Naam", "Opmerking", "Onderwerp"),
+        ("番号", "投稿日", "投稿者", "レビュー", "件名"),
+    ],
+)  # fmt: skip
+def test_headers_of_other_exports_and_languages_lose_no_column(header: tuple[str, ...]) -> None:
+    rows = [
+        ("X-1", "2026-03-04", "Anna Berg", "The map freezes and my notes are gone", "Map"),
+        ("X-2", "2026-03-05", "Bo Lind", "Please let me assign two people to a visit", "Visits"),
+    ]
+    document, _ = read_documents("a.csv", _csv(header, *rows))
+    assert document.address == "a.csv#X-1"
+    assert document.occurred_at == datetime(2026, 3, 4, tzinfo=UTC)
+    assert (document.people, document.title) == (("Anna Berg",), "Map")
+    assert document.text.endswith("The map freezes and my notes are gone")
+    assert "Anna" not in document.text
+
+
+def test_columns_about_something_else_are_left_alone() -> None:
+    header = ("No", "Due date", "Closed at", "Survey name", "Reviewer language", "Customer ID", "Comment")
+    rows = [
+        (str(n), "2026-03-04", "2026-03-05", "Spring", "de", f"c{n % 2}", f"The export is slow, {n} times")
+        for n in (1, 2, 3, 4)
+    ]
+    first = read_documents("a.csv", _csv(header, *rows))[0]
+    assert (first.occurred_at, first.people) == (None, ())
+    assert len(first.address) == len("a.csv#") + 12, "neither a row's place nor the customer tells the records apart"
+
+
+def test_a_date_column_is_known_by_its_dates() -> None:
+    header, row = ("Datum der Antwort", "time", "Comment"), ("04.03.2026", "often", "The export is slow")
+    (document,) = read_documents("a.csv", _csv(header, row))
+    assert document.occurred_at == datetime(2026, 3, 4, tzinfo=UTC)
+
+
 def test_the_text_column_is_found_by_its_words() -> None:
     rows = (
         ("zone", "q17", "team"),
@@ -160,6 +211,16 @@ def test_a_configured_group_ties_rows_together() -> None:
         ("a.csv#Acme", "Too slow for us\n\nStill too slow"),
         ("a.csv#Beta", "Too dear for us"),
     ]
+
+
+def test_the_job_of_who_answers_a_survey_is_not_our_side() -> None:
+    header = ("id", "role", "answer")
+    survey = [("1", "owner", "The export is slow"), ("2", "admin", "Search finds nothing"), ("3", "sales rep", "Ads")]
+    documents = read_documents("survey.csv", _csv(header, *survey))
+    assert [document.segments[0].is_customer for document in documents] == [True, True, True]
+    messages = [("1", "end-user", "The export is slow"), ("2", "admin", "We look into it")]
+    documents = read_documents("messages.csv", _csv(header, *messages))
+    assert [document.segments[0].is_customer for document in documents] == [True, False]
 
 
 def test_surveys_keep_every_open_answer_and_our_replies_are_not_the_customers() -> None:

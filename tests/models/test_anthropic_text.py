@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 from pydantic import BaseModel
+from servers.clients import PATIENT
 
 from elmer_pipelines.errors import ModelFault, SettingsError
 from elmer_pipelines.models.anthropic_text import AnthropicText
@@ -41,7 +42,7 @@ def waits() -> list[float]:
 @pytest.fixture
 def model(model_server: ModelServer, waits: list[float]) -> Iterator[AnthropicText]:
     retrying = Retrying(sleep=waits.append, chance=lambda: 1.0)
-    own = AnthropicText("claude-haiku-5-5", KEY, base_url=model_server.url, timeout=5, retrying=retrying)
+    own = AnthropicText("claude-haiku-5-5", KEY, base_url=model_server.url, timeout=PATIENT, retrying=retrying)
     yield own
     own.close()
 

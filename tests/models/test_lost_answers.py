@@ -60,7 +60,9 @@ def test_a_lost_answer_costs_the_most_it_may_have(
     model_server.script(ENDPOINTS[provider], name)
     with pytest.raises(ModelFault) as caught:
         text_chain(adapter, journal, CONTEXT, retrying=ONCE).answer(PROMPT, Theme)
-    text_chain(adapter, journal, CONTEXT, retrying=ONCE).answer(PROMPT, Theme)
+    patient = text_model(provider, model_server)
+    text_chain(patient, journal, CONTEXT, retrying=ONCE).answer(PROMPT, Theme)
+    patient.close()
     lost, came = journal.calls
     assert caught.value.lost
     assert (lost.outcome, lost.estimated, came.estimated) == (caught.value.kind, True, False)
@@ -113,7 +115,7 @@ def test_thinking_is_told_apart_and_costs_nothing_more(adapter: AnthropicText | 
 
 
 def test_lost_answers_use_up_the_budget(database: Database, workspace: str, model_server: ModelServer) -> None:
-    adapter = text_model("anthropic", model_server, timeout=0.1)
+    adapter = text_model("anthropic", model_server, timeout=0.3)
     model_server.choose = lambda call: "hang"
     worst = worst_case_usd(cost_usd, adapter.model, "anthropic", worst_usage(PROMPT, Theme))
     ledger = Ledger(database, CONTEXT, BudgetPurse(database, CONTEXT, worst * 3.5))

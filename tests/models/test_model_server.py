@@ -116,8 +116,8 @@ def test_a_slow_server_answers_many_at_once() -> None:
     adapter = AnthropicText("claude-sonnet-5-5", "key", base_url=server.url)
     try:
         adapter.raw(Prompt("name", 1, "Name them.", MATERIAL), Names)
-        with ThreadPoolExecutor(128) as pool:
-            list(pool.map(lambda _: adapter.raw(Prompt("name", 1, "Name them.", MATERIAL), Names), range(128)))
+        with ThreadPoolExecutor(40) as pool:
+            list(pool.map(lambda _: adapter.raw(Prompt("name", 1, "Name them.", MATERIAL), Names), range(40)))
         most = server.counters()["in_flight_max"]
     finally:
         adapter.close()

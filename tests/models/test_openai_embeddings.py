@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from servers.clients import PATIENT
 
 from elmer_pipelines.errors import ModelFault, SettingsError
 from elmer_pipelines.models.openai_embeddings import (
@@ -37,7 +38,7 @@ def model(model_server: ModelServer) -> Iterator[OpenAIEmbeddings]:
         dimensions=256,
         api_key=KEY,
         base_url=model_server.openai_url,
-        timeout=20,
+        timeout=PATIENT,
         retrying=Retrying(sleep=lambda _: None),
     )
     yield own

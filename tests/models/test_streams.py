@@ -42,7 +42,7 @@ def provider(request: pytest.FixtureRequest) -> Provider:
 def model(
     request: pytest.FixtureRequest, provider: Provider, model_server: ModelServer
 ) -> Iterator[AnthropicText | OpenAIText]:
-    own = text_model(provider, model_server, timeout=patience(request, 0.4))
+    own = text_model(provider, model_server, timeout=patience(request, 1.0))
     yield own
     own.close()
 
@@ -97,7 +97,8 @@ def test_a_stream_that_ends_badly_is_tried_again_and_booked(
 def test_a_slow_answer_is_no_silence(
     model: AnthropicText | OpenAIText, provider: Provider, model_server: ModelServer, name: str
 ) -> None:
-    model_server.script(ENDPOINTS[provider], name)  # twice the time that a silence may last
+    model_server.pause_s = 0.25  # eight of them: twice the time that a silence may last
+    model_server.script(ENDPOINTS[provider], name)
     assert model.parse(model.raw(LONG, Theme), Theme).name
     assert model_server.count() == 1
 

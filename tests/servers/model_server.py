@@ -115,6 +115,7 @@ class ModelServer:
         self._lock = threading.Lock()
         self.choose: Callable[[Call], str] = lambda call: "ok"
         self.released = threading.Event()
+        self.pause_s = 0.1  # between two pieces of a slow answer
         self._prefixes: set[str] = set()
         self.batches = Batches(lambda endpoint, body, name: _body(Call(endpoint, {}, body, self._prefixes), name))
         self._http = _Http(("127.0.0.1", port), self)
@@ -283,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             for start in range(0, len(reply.body), step):
                 self.wfile.write(reply.body[start : start + step])
                 self.wfile.flush()
-                self.server.owner.released.wait(0.1)
+                self.server.owner.released.wait(self.server.owner.pause_s)
             return
         if reply.broken:
             self.close_connection = True

@@ -66,10 +66,10 @@ def test_long_lines_are_cut_at_pauses_and_never_inside_a_combined_character() ->
 
 @pytest.mark.parametrize("unit", [".", "!?", "😀", "\n", " ", "a", "-", "。", "* ", "\u0301", "1.", "...x"])
 def test_time_is_linear(unit: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in split_sentences(unit * 200_000):
         pass
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 @given(st.text(alphabet=st.sampled_from("ab A.!?…。😀\n\r\t,-*1“\"'\u0301\u200d\u200b"), max_size=300))

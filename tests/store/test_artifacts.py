@@ -48,6 +48,8 @@ def test_a_link_taken_away_leaves_its_citation_unresolved(story: Story) -> None:
     with story.database.begin() as connection:
         artifacts.insert(connection, "acme", version(project, 1), [CitationRow(5, 9, signal, "It fails.", True)])
         assert len(artifacts.unresolved(connection, "acme", "prd")) == 1
+        (row,) = artifacts.listing(connection, "acme")
+        assert (row["status"], row["citations"], row["unresolved"]) == ("draft", 1, 1)
 
 
 def test_support_is_bounded_and_in_the_order_of_weight(story: Story) -> None:

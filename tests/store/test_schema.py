@@ -6,14 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from databases import administer
 from sqlalchemy import text
 
 from elmer_pipelines.errors import DatabaseError
 from elmer_pipelines.store import migrations
-from elmer_pipelines.store.database import Database, application_url, dagster_url
+from elmer_pipelines.store.database import Database, application_url, dagster_url, newest_revision
 from elmer_pipelines.store.embedded import EmbeddedServer
 from elmer_pipelines.store.schema import SCHEMA, metadata
 
@@ -68,9 +71,6 @@ _ROWS = (
 
 
 def _upgrade(database: Database, revision: str, *, back: bool = False) -> None:
-    from alembic import command
-    from alembic.config import Config
-
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with database.engine.begin() as connection:
@@ -91,6 +91,25 @@ def test_many_may_migrate_at_once(server: EmbeddedServer) -> None:
         assert connection.execute(text("SELECT count(*) FROM elmer.alembic_version")).scalar_one() == 1
     for one in (own, *databases):
         one.close()
+
+
+def test_the_last_file_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
+
+
+def test_where_nothing_is_to_be_migrated_alembic_is_not_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(command, "upgrade", lambda _, revision: asked.append(revision))
+    database.migrate()
+    assert asked == []
+    with database.begin() as connection:
+        connection.execute(text("UPDATE elmer.alembic_version SET version_num = '0001'"))
+    database.migrate()
+    assert asked == ["head"]
 
 
 def test_a_database_from_the_future_is_refused(database: Database) -> None:
