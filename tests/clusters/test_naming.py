@@ -121,7 +121,7 @@ def test_the_more_central_of_two_words_leads() -> None:
     ("texts", "people"),
     [
         (
-            ["I met Rowena about invoices", "Then Rowena wrote of invoices", "What Rowena lacks: invoices"],
+            ["I met Rowena about invoices", "Then Rowena wrote of invoices", "So Rowena smiled", "Ask Rowena"],
             ("Rowena P.",),
         ),
         (["The invoices of Mr Nettle", "I asked Mr Nettle for invoices", "So Nettle lacks invoices"], ()),
