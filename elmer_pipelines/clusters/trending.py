@@ -179,6 +179,6 @@ def _determined_by(dated: Sequence[store.Dated], live: dict[str, str], ends: _En
     return Determinants.of(
         signals=[[one.signal_id, one.document_id, one.at.isoformat(), one.area, one.theme, one.need] for one in dated],
         clusters=sorted(live),
-        complete=labelled(monday(ends.complete).isoformat() if dated else None),
+        complete=monday(ends.complete).isoformat() if dated else None,
         rules=labelled(_VERSION),
     )
