@@ -21,7 +21,7 @@ OF_RECORDS = {
     "duplicate_signals": {"signals", "weights", "vectors"},
     "signal_clusters": {"signals", "weights", "vectors", "asked", "pins"},
     "cluster_themes": {"members", "kept_back"},
-    "cluster_trends": {"signals", "clusters"},
+    "cluster_trends": {"signals", "clusters", "complete"},
     "projects": {"projects"},
     "project_embeddings": {"text"},
     "signal_classifications": {"words", "interpretation", "projects", "telling_words"},

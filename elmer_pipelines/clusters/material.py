@@ -91,7 +91,7 @@ def material(
     connection: Connection, workspace_id: str, model: str, now: Standing, redaction: Redaction | None = None
 ) -> Material:
     """What the clusters are named from; `model` is the embedding model. With a `redaction` texts hold placeholders."""
-    clusters = _texts(connection, workspace_id, model, now, redaction)
+    clusters, people = _texts(connection, workspace_id, model, now, redaction)
     families: dict[Siblings, list[ClusterTexts]] = defaultdict(list)
     for cluster_id, cluster in clusters.items():
         families[siblings_of(now.groups[cluster_id])].append(cluster)
@@ -99,7 +99,7 @@ def material(
     near: dict[str, list[str]] = {}
     for family in families.values():
         bare = [replace(one, texts=tuple(map(without_placeholders, one.texts))) for one in family]
-        local |= local_themes(bare)
+        local |= local_themes(bare, people)
         near |= _nearest(family, now.groups)
     return Material(clusters, local, near, _parts(now))
 
@@ -122,9 +122,12 @@ def _parts(now: Standing) -> dict[str, list[Group]]:
 
 def _texts(
     connection: Connection, workspace_id: str, model: str, now: Standing, redaction: Redaction | None
-) -> dict[str, ClusterTexts]:
+) -> tuple[dict[str, ClusterTexts], set[str]]:
+    """The clusters' texts by id, and the names of those who said them."""
     read = {one: ids[:READ] for one, ids in now.members.items()}
-    words = signals.verbatims(connection, workspace_id, sorted({one for ids in read.values() for one in ids}))
+    every = sorted({one for ids in read.values() for one in ids})
+    words = signals.verbatims(connection, workspace_id, every)
+    said = signals.said_by(connection, workspace_id, every)
     hashes = {one: text_hash(verbatim) for one, verbatim in words.items()}
     order, matrix = embeddings.load(connection, workspace_id, model, list(hashes.values()))
     row = {key: number for number, key in enumerate(order)}
@@ -133,9 +136,10 @@ def _texts(
         ids = [one for one in members if hashes.get(one) in row]
         if ids:
             vectors = matrix[[row[hashes[one]] for one in ids]]
-            cluster = ClusterTexts(cluster_id, tuple(ids), tuple(words[one] for one in ids), vectors)
+            sources = tuple(said[one][0] for one in ids)
+            cluster = ClusterTexts(cluster_id, tuple(ids), tuple(words[one] for one in ids), vectors, sources)
             found[cluster_id] = cluster if redaction is None else _redacted(cluster, redaction)
-    return found
+    return found, {speaker for _, speaker in said.values() if speaker}
 
 
 def kept_back(

@@ -1,6 +1,11 @@
-"""Words that say nothing about what a signal is about, in English and German. Terms are chosen in `themes.py`."""
+"""Words that say nothing about what a signal is about, and small ones that tell how others are used: English, German.
+
+Which phrases are counted is `phrases.py`, which make a name `naming.py`.
+"""
 
 from __future__ import annotations
+
+from elmer_pipelines.models.german import SMALL_WORDS as GERMAN_WORDS
 
 _ENGLISH = """
 a able about above across actually after afternoon again against ago all almost already also although always am an and
@@ -27,23 +32,7 @@ two under unless until up upon us use used useful user users uses using usually 
 way ways we we'd we'll we're we've wednesday week weekly weeks well went were weren't what what's whatever when
 whenever where whether which while who who's whole whom whose why will wish with within without won't work working
 works worse would wouldn't wow yeah year years yes yesterday yet you you'd you'll you're you've your yours yourself
-"""
-_GERMAN = """
-ab abends aber acht alle allem allen aller alles als also am an ander andere anderen april auch auf august aus bei
-beim bekomme bekommen bereits bin bis bisschen bist bitte bleiben bleibt brauche brauchen braucht da dabei dadurch
-dafür damit danach dann darf das dass dauernd davon dazu dein deine dem den denn der deren des deshalb dezember die
-dienstag dies diese diesem diesen dieser dieses doch donnerstag dort drei du durch dürfen eben eher eigentlich ein
-eine einem einen einer eines einfach einmal elf er erst es etwas euch euer eure februar finde freitag fünf für ganz
-gar gehen geht gemacht gerade gern gerne geworden gibt gut habe haben halt hast hat hatte hier hin hundert hätte ich
-ihm ihn ihnen ihr ihre ihrem ihren ihrer im immer in ins irgendwie ist ja jahr jahre januar jede jedem jeden jeder
-jedes jedoch jetzt juli juni kam kann kannst kein keine keinem keinen keiner kommen kommt können könnte lassen leider
-leute los machen macht mai mal man manchmal mehr mein meine meinem meinen meiner mich minute minuten mir mit mittwoch
-monat monate montag morgens muss musste märz müssen nach neun nicht nichts nie niemand noch november nun nur ob oder
-oft ohne oktober pro sagen sagt samstag schon sechs sehr sein seine seit selbst september sich sie sieben sind so
-sogar soll sollte sonntag sonst sowie stunde stunden ständig tag tage tausend um und uns unser unsere unserem unseren
-unserer unter viel viele vier vom von vor war waren warum was weil weiter welche welcher wenn wer werde werden wie
-wieder wir wird wirklich wo woche wochen wollen worden wurde wurden wäre würde würden zehn zu zum zur zwar zwei
-zwischen zwölf über
+fifth first forty fourth midnight moment moments ninety noon seconds seventy sixth sixty tenth thousands twenty
 """
 _GLUE = """
 after against and as at before between by for from in into no not of off on onto or out over per since than to under up
@@ -62,9 +51,16 @@ i you he she it we they who to can can't cannot could couldn't will won't would 
 don't doesn't didn't do does did please let let's never always just was were is are be been being has have had get gets
 got not and then
 """
-STOP_WORDS = frozenset(_ENGLISH.split()) | frozenset(_GERMAN.split())
-GERMAN_WORDS = frozenset(_GERMAN.split()) - frozenset(_ENGLISH.split())
+_ENDINGS = """
+call calls day days end hour hours time times use used user users using way work working works
+"""
+_BEFORE_QUALITIES = "very so too really quite pretty super extremely how sehr ganz zu so echt wirklich"
+STOP_WORDS = frozenset(_ENGLISH.split()) | GERMAN_WORDS
 GLUE = frozenset(_GLUE.split())  # what may stand inside a name, between two words that mean something
 LEFT_OUT = frozenset(_LEFT_OUT.split())  # what may stand there and is passed over
+ENDINGS = frozenset(_ENDINGS.split())  # what says nothing alone, but something after a word that does: easy to use
+GENITIVE = frozenset({"des", "eines"})  # the articles that may join two German nouns
+HONORIFICS = frozenset({"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "herr", "herrn", "frau"})
 BEFORE_NOUNS = LEFT_OUT | {"no", "of", "for", "with", "without", "from", "via", "per", "in", "on"}
 BEFORE_VERBS = frozenset(_BEFORE_VERBS.split())
+BEFORE_QUALITIES = frozenset(_BEFORE_QUALITIES.split())

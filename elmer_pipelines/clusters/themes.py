@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elmer_pipelines.clusters.naming import Grammar, fold, names, phrases_of, terms, weigh, words_of
+from elmer_pipelines.clusters.naming import names, terms, weigh
+from elmer_pipelines.clusters.phrases import Grammar, Member, fold, phrases_of
+from elmer_pipelines.models.german import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,12 +31,16 @@ _SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class ClusterTexts:
-    """A cluster's signals: ids, verbatim texts and unit vectors (m, d), row by row."""
+    """A cluster's signals: ids, verbatim texts and unit vectors (m, d), row by row.
+
+    `sources` are the ids of their documents; without them each signal counts as one of its own.
+    """
 
     cluster_id: str
     signal_ids: tuple[str, ...]
     texts: tuple[str, ...]
     vectors: NDArray[np.float32]
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,17 +68,19 @@ class Named:
     terms: tuple[str, ...]
 
 
-def local_themes(siblings: Sequence[ClusterTexts]) -> dict[str, Theme]:
+def local_themes(siblings: Sequence[ClusterTexts], people: Iterable[str] = ()) -> dict[str, Theme]:
     """A theme for each of these siblings by id, no two with the same name, whatever the order of clusters and signals.
 
-    A larger cluster chooses its name first; one whose members share no telling word is named by a quote.
+    A larger cluster chooses its name first; one whose members share no telling word is named by a quote. `people` are
+    names of speakers, of which no theme is made.
     """
     ordered = sorted(siblings, key=lambda cluster: (-len(cluster.texts), cluster.cluster_id))
     grammar = Grammar()
+    grammar.meet(people)
     for cluster in ordered:
         for words in cluster.texts:
             grammar.learn(words)
-    phrases = [phrases_of(cluster.texts) for cluster in ordered]
+    phrases = [phrases_of(_members(cluster), grammar) for cluster in ordered]
     found: dict[str, Theme] = {}
     taken: set[str] = set()
     for cluster, said, weights in zip(ordered, phrases, weigh(phrases), strict=True):
@@ -160,6 +168,16 @@ def shortened(text: str, limit: int = MAX_QUOTE) -> str:
         return line
     cut = line[: limit - 1]
     return (cut.rsplit(" ", 1)[0] if " " in cut[limit // 2 :] else cut).rstrip(" ,;:") + "…"
+
+
+def _members(cluster: ClusterTexts) -> list[Member]:
+    """The texts with their documents and how near each is to the centre, relative to the average."""
+    if not len(cluster.vectors):
+        return []
+    similarity = np.maximum(_to_centre(cluster), 0.0)
+    nearness = similarity / max(float(similarity.mean()), 1e-9)
+    sources = cluster.sources or cluster.signal_ids
+    return [Member(*one) for one in zip(cluster.texts, sources, nearness.tolist(), strict=True)]
 
 
 def _to_centre(cluster: ClusterTexts) -> NDArray[np.float64]:

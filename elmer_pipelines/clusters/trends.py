@@ -23,6 +23,7 @@ Verdict = Literal["new", "growing", "stable", "fading", "unclear"]
 RECENT_WEEKS = 4
 PAST_WEEKS = 26
 FALSE_DISCOVERY_RATE = 0.1
+SPIKE_RATE = FALSE_DISCOVERY_RATE / RECENT_WEEKS  # what one look may spend: a week is recent in four of them
 MIN_DOCUMENTS = 3  # heard in fewer dated documents than that, a cluster has no trend
 _WEEK = timedelta(weeks=1)
 _SPREADS = 12.0  # standard deviations beyond which a distribution is cut off

@@ -11,13 +11,14 @@ import threading
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.models.german import SMALL_WORDS, fold, is_german, words_of
 from elmer_pipelines.models.protocols import SimilarityScale
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MODEL = "local/wordllama-256"
+MODEL = "local/wordllama-256-2"  # another name where the same text has another vector
 DIMENSIONS = 256
 MAX_CHARS = 32_768  # about 8,000 tokens, what text-embedding-3-small reads of a text
+_RUN = 5  # letters
 _BATCH_TOKENS = 65_536  # 64 MB of token vectors at a time
 _loading = threading.Lock()
 
@@ -35,7 +37,8 @@ _loading = threading.Lock()
 class LocalEmbeddings:
     """Embeds with wordllama's 256 dimensions: the same text has the same vector in any batch, thread or run.
 
-    It averages vectors of word pieces, so word order is lost, and knows English best. A text's first 32,768 characters
+    It averages vectors of word pieces, so word order is lost, and knows English best: what it knows of German words is
+    mixed in equal parts with how they are spelled, and small words are passed over. A text's first 32,768 characters
     count. The weights are read at the first call (16 MB, about a second) and shared by all instances.
     """
 
@@ -72,12 +75,18 @@ class LocalEmbeddings:
         Raises ModelFault (kind not_found) when the weights are not where the package should have them.
         """
         weights = _weights()
+        german = {row: telling for row, text in enumerate(texts) if (telling := _telling_german(text[:MAX_CHARS]))}
+        spoken = [" ".join(german[row]) if row in german else text for row, text in enumerate(texts)]
         vectors = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
         row = 0
-        for batch in _batches(weights.tokenizer, texts):
+        for batch in _batches(weights.tokenizer, spoken):
             vectors[row : row + len(batch)] = _pooled(weights.vectors, batch)
             row += len(batch)
-        return _unit(vectors, texts)
+        vectors = _unit(vectors, texts)
+        for row, telling in german.items():
+            mixed = vectors[row] + _unit(_spelling(telling)[None], [texts[row]])[0]
+            vectors[row] = _unit(mixed[None], [texts[row]])[0]
+        return vectors
 
 
 @dataclass(frozen=True)
@@ -162,6 +171,45 @@ def _pooled(table: NDArray[np.float32], batch: list[list[int]]) -> NDArray[np.fl
     np.clip(flat, 0, len(table) - 1, out=flat)
     sums[filled] = np.add.reduceat(table[flat], starts, axis=0)
     return sums
+
+
+def _telling_german(text: str) -> list[str]:
+    """The words of a German text that say something; none where it is not German or has only small ones.
+
+    Function words fill half of a German sentence and are the same word pieces in all of them: with them any two German
+    texts are alike (a mean cosine of .33 on the sample workspace, .09 as it is done here).
+    """
+    if not is_german(text):
+        return []
+    return [word for word in words_of(text) if word.casefold() not in SMALL_WORDS]
+
+
+def _spelling(words: list[str]) -> NDArray[np.float32]:
+    """Words as runs of five letters, hashed (Weinberger et al. 2009): compounds and forms of one word share most.
+
+    A long word counts more than a short one, but less than by its number of runs.
+    """
+    found = np.zeros(DIMENSIONS, dtype=np.float32)
+    for word in words:
+        places, signs = _runs(fold(word))
+        np.add.at(found, places, signs)
+    return found
+
+
+@lru_cache(maxsize=50_000)
+def _runs(word: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Where each run of letters is counted, and with what weight and sign."""
+    marked = f"<{word}>"
+    runs = [marked[place : place + _RUN] for place in range(max(1, len(marked) - _RUN + 1))]
+    hashes = [
+        int.from_bytes(hashlib.blake2b(run.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+        for run in runs
+    ]
+    signs = [1.0 if one >> 40 & 1 else -1.0 for one in hashes]
+    return (
+        np.array([one % DIMENSIONS for one in hashes], dtype=np.intp),
+        np.array(signs, dtype=np.float32) / np.float32(np.sqrt(len(runs))),
+    )
 
 
 def _unit(vectors: NDArray[np.float32], texts: list[str]) -> NDArray[np.float32]:

@@ -94,7 +94,7 @@ class EmbeddingModel(Protocol):
 
     @property
     def model(self) -> str:
-        """The key vectors are stored under, e.g. `text-embedding-3-small` or `local/wordllama-256`."""
+        """The key vectors are stored under, e.g. `text-embedding-3-small` or `local/wordllama-256-2`."""
         ...
 
     @property

@@ -1,8 +1,8 @@
 """The step `initiatives`: clusters that pass the workspace's automation settings become projects.
 
-How deep the automation goes: `manual` and `suggest` only record what could be done; `auto_create` makes projects;
-`full_auto` also links the rest of a cluster to the named project most of it belongs to already. What a decision is
-made from is in `store/initiatives.py`.
+How deep the automation goes: `manual` and `suggest` only record what could be done; `auto_create` makes projects, only
+where that is what is suggested for the cluster (`clusters/actions.py`); `full_auto` also links the rest of a cluster to
+the named project most of it belongs to already. What a decision is made from is in `store/initiatives.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 STEP = "initiatives"
-_LOGIC = 2
+_LOGIC = 3
 _COHERENT = 0.7  # what `SimilarityScale.coherent` stands for
 _MOSTLY = 0.5  # more than this share of a cluster's signals in one named project: the need is being worked on
 _CREATING = ("auto_create", "full_auto")
@@ -213,9 +213,21 @@ def _wish(board: _Board, cluster: ClusterState) -> tuple[str, str, str | None]:
     size = f"{len(cluster.members)} signals"
     if cluster.suggested_action == "review":
         return "suggested", f"{size}; the cluster asks for a person's review first.", None
+    if cluster.suggested_action == "link_to_existing":
+        return "link_existing", _why_linked(board, cluster), cluster.suggested_project_id
+    if cluster.suggested_action != "new_project":
+        return "suggested", f"{size}; nothing is suggested for the cluster yet, so a person decides.", None
     if depth not in _CREATING:
         return "suggested", f"{size} pass every threshold; automation is {depth}, so a person decides.", None
     return "created", f"{size} pass every threshold; automation is {depth}.", None
+
+
+def _why_linked(board: _Board, cluster: ClusterState) -> str:
+    """Half of it in a project, or its centre close to one: too little to link the rest without a person."""
+    near = cluster.suggested_project_id or ""
+    linked = sum(near in board.named.get(signal, ()) for signal in cluster.members)
+    told = f"{linked} of its {len(cluster.members)} signals belong" if linked else "It is close"
+    return f"{told} to {board.names.get(near, 'a project')}; a person decides."
 
 
 def _lacking(board: _Board, cluster: ClusterState) -> str | None:

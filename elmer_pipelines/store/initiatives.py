@@ -32,6 +32,7 @@ class ClusterState:
     severity: str | None
     confidence: float | None
     suggested_action: str | None
+    suggested_project_id: str | None
     members: dict[str, float | None]
     voices: int
 
@@ -57,7 +58,8 @@ def clusters(connection: Connection, workspace_id: str) -> list[ClusterState]:
         text(
             """
             SELECT c.id, coalesce(c.human_theme, c.theme) AS theme, c.summary, c.terms, c.severity, c.confidence,
-                   c.suggested_action, array_agg(m.signal_id ORDER BY m.signal_id) AS ids,
+                   c.suggested_action, c.suggested_project_id,
+                   array_agg(m.signal_id ORDER BY m.signal_id) AS ids,
                    array_agg(m.similarity ORDER BY m.signal_id) AS similarities,
                    count(DISTINCT coalesce(u.group_id, s.id)) AS voices
             FROM elmer.clusters c
@@ -73,7 +75,8 @@ def clusters(connection: Connection, workspace_id: str) -> list[ClusterState]:
     return [
         ClusterState(
             row.id, row.theme, row.summary, tuple(str(term) for term in row.terms), row.severity, row.confidence,
-            row.suggested_action, dict(zip(row.ids, row.similarities, strict=True)), row.voices,
+            row.suggested_action, row.suggested_project_id, dict(zip(row.ids, row.similarities, strict=True)),
+            row.voices,
         )
         for row in rows
     ]  # fmt: skip

@@ -153,6 +153,17 @@ def verbatims(connection: Connection, workspace_id: str, ids: Sequence[str]) -> 
     return {row.id: row.verbatim for row in rows}
 
 
+def said_by(connection: Connection, workspace_id: str, ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    """The document of each of these signals and, where it names one, the speaker."""
+    rows = connection.execute(
+        text(
+            "SELECT id, document_id, speaker FROM elmer.signals WHERE workspace_id = :w AND id = ANY(:ids)"
+        ).bindparams(bindparam("ids", type_=ARRAY(Text))),
+        {"w": workspace_id, "ids": list(ids)},
+    )
+    return {row.id: (row.document_id, row.speaker) for row in rows}
+
+
 def live(
     connection: Connection, workspace_id: str, ids: Sequence[str] | None = None, *, retired: bool = False
 ) -> list[dict[str, Any]]:

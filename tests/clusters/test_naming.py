@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from elmer_pipelines.clusters.naming import Grammar, fold, names, phrases_of, terms, weigh
+from elmer_pipelines.clusters.naming import names, terms, weigh
+from elmer_pipelines.clusters.phrases import Grammar, Member, Phrases, fold, phrases_of
 
 CARDS = [
     "Why was my card payment declined?",
@@ -25,13 +26,27 @@ GERMAN = [
 ]
 
 
-def named(*clusters: list[str]) -> list[list[str]]:
+def members(texts: list[str], *, documents: int = 0) -> list[Member]:
+    """Each text a document's only one, or dealt out to so many documents."""
+    return [Member(words, f"D-{row % documents if documents else row}") for row, words in enumerate(texts)]
+
+
+def named_of(*clusters: list[Member], people: tuple[str, ...] = ()) -> list[list[str]]:
     grammar = Grammar()
-    for texts in clusters:
-        for words in texts:
-            grammar.learn(words)
-    phrases = [phrases_of(texts) for texts in clusters]
+    grammar.meet(people)
+    for one in clusters:
+        for member in one:
+            grammar.learn(member.text)
+    phrases = [phrases_of(one, grammar) for one in clusters]
     return [names(own, weights, grammar) for own, weights in zip(phrases, weigh(phrases), strict=True)]
+
+
+def named(*clusters: list[str]) -> list[list[str]]:
+    return named_of(*map(members, clusters))
+
+
+def phrases(texts: list[str]) -> Phrases:
+    return phrases_of(members(texts), Grammar())
 
 
 def test_a_name_is_the_phrase_most_members_share() -> None:
@@ -72,12 +87,86 @@ def test_where_nothing_is_shared_there_is_no_name(texts: list[str]) -> None:
     assert named(texts, CARDS)[0] == []
 
 
+def test_a_second_word_is_put_beside_only_where_many_speak_of_it() -> None:
+    few = [*(f"The invoice number {number} is wrong" for number in range(9)), "A gate, the gate", "Where is the gate?"]
+    first = named(["No invoice came", "Where is my invoice?", *few], CARDS)[0][0]
+    assert "invoice" in first.lower() and "gate" not in first.lower()
+
+
+def test_words_that_hardly_any_member_uses_name_nobody() -> None:
+    texts = [f"It is what it is {letter * 3}" for letter in "abcdefghijklmnopqrstuvwxyzäöü"]
+    assert named([*texts, "the airport", "an airport"], CARDS)[0] == []
+
+
+def test_a_verb_that_says_nothing_alone_may_end_a_name() -> None:
+    texts = ["It is so easy to use", "The planner is easy to use", "Easy to use, every day", "Very easy to use"]
+    assert named(texts, CARDS)[0][0] == "Easy to use"
+
+
+def test_what_one_person_repeats_is_not_what_a_theme_is_called() -> None:
+    """Eight remarks of one interview about its hydrant against one each of four about the invoice."""
+    texts = ["The hydrant is red"] * 8 + ["The invoice is late", "An invoice came", "My invoice", "No invoice"]
+    sources = ["D-0"] * 8 + ["D-1", "D-2", "D-3", "D-4"]
+    own = [Member(words, source) for words, source in zip(texts, sources, strict=True)]
+    assert named_of(own, members(CARDS))[0][0] == "Invoice"
+
+
+def test_the_more_central_of_two_words_leads() -> None:
+    texts = [("The export fails", 1.3), ("My export hangs", 1.3), ("The ladder fell", 0.5), ("A ladder broke", 0.5)]
+    own = [Member(words, f"D-{row}", near) for row, (words, near) in enumerate(texts)]
+    assert named_of(own, members(CARDS))[0][0].startswith("Export")
+
+
+@pytest.mark.parametrize(
+    ("texts", "people"),
+    [
+        (
+            ["I met Rowena about invoices", "Then Rowena wrote of invoices", "So Rowena smiled", "Ask Rowena"],
+            ("Rowena P.",),
+        ),
+        (["The invoices of Mr Nettle", "I asked Mr Nettle for invoices", "So Nettle lacks invoices"], ()),
+        (["Die Rechnung von Frau Nessel", "Laut Frau Nessel fehlt die Rechnung", "Und Frau Nessel? Rechnung!"], ()),
+    ],
+)
+def test_people_are_no_themes(texts: list[str], people: tuple[str, ...]) -> None:
+    name = named_of(members(texts), members(CARDS), people=people)[0][0]
+    assert name in {"Invoices", "Rechnung"}
+
+
+def test_a_speaker_called_like_a_thing_takes_no_word_away() -> None:
+    texts = ["The support never answers", "I wrote to Support", "Their support is slow"]
+    assert named_of(members(texts), members(CARDS), people=("Support",))[0][0] == "Support"
+
+
+def test_german_words_are_counted_in_all_their_cases_and_inside_compounds() -> None:
+    texts = [
+        "Ich finde den Auftrag nicht.",
+        "Die Aufträge sind weg.",
+        "Wo bleibt die Liste des Auftrags?",
+        "Bei uns fehlt das Auftragsdatum.",
+        "Ein Monteur war nicht da.",
+        "Der Monteur ist krank.",
+    ]
+    found = phrases(texts)
+    assert found.german
+    assert found.support[fold("Auftrag", german=True),] == 4
+    assert named(texts, CARDS)[0][0].startswith("Auftrag")
+
+
+def test_german_names_keep_the_articles_that_join_two_nouns() -> None:
+    texts = ["Der Name des Kunden fehlt", "Ich sehe den Namen des Kunden nicht", "Wo ist der Name des Kunden?"]
+    assert named(texts, CARDS)[0][0] == "Name des Kunden"
+    apart = [f"Ich zeige dem Kunden die Rechnung {word}" for word in ("heute", "morgen", "nie")]
+    assert all("Kunden Rechnung" not in name for name in named(apart, CARDS)[0])
+
+
 def test_terms_repeat_no_word() -> None:
-    phrases = [phrases_of(CARDS), phrases_of(CASH)]
-    words = [word for term in terms(phrases[0], weigh(phrases)[0]) for word in term.split()]
+    found = [phrases(CARDS), phrases(CASH)]
+    words = [word for term in terms(found[0], weigh(found)[0]) for word in term.split()]
     assert len(set(words)) == len(words) and "card" in words
 
 
 def test_spellings_of_a_word_are_counted_together() -> None:
     assert {fold(one) for one in ("Invoice", "invoices", "invoice's")} == {"invoice"}
     assert (fold("entries"), fold("status"), fold("access")) == ("entry", "status", "access")
+    assert {fold(one, german=True) for one in ("Aufträge", "Auftrags", "auftrag")} == {"auftrag"}

@@ -10,7 +10,8 @@ import pytest
 from story import Story
 
 from elmer_pipelines import notifications
-from elmer_pipelines.clusters.trending import SPIKE, follow_trends, sparkline
+from elmer_pipelines.clusters.trending import SPIKE, follow_trends, sparkline, wanted_trends
+from elmer_pipelines.clusters.trends import FALSE_DISCOVERY_RATE, SPIKE_RATE
 from elmer_pipelines.settings import Settings, load_settings
 from elmer_pipelines.store import trends as store
 from elmer_pipelines.store.database import Database
@@ -63,11 +64,44 @@ def test_a_spike_is_told_once(story: Story, settings: Settings) -> None:
     assert follow_trends(story.database, story.workspace_id, settings).counts["growing"] == 1
     assert spikes(settings) == [("C-notes", "2026-03-23")]
 
-    much_later = said(story, "note", [9, 9], END + timedelta(weeks=8))
+    much_later = said(story, "note", [15, 15], END + timedelta(weeks=8))
     story.cluster("notes", [*rising, *later, *much_later])
     said(story, "bill", [3] * 3, END + timedelta(weeks=8))
     follow_trends(story.database, story.workspace_id, settings)
     assert spikes(settings) == [("C-notes", "2026-03-23"), ("C-notes", "2026-05-18")]
+
+
+def test_a_week_is_tested_for_spikes_once_it_is_over(story: Story, settings: Settings) -> None:
+    """On Wednesday the week tells nothing; on Monday the step runs though nothing was said since, and then no more."""
+    story.cluster("notes", said(story, "note", [1] * 15 + [14], END))
+    story.cluster("bills", said(story, "bill", [3] * 16))
+
+    def follow(now: datetime) -> tuple[int, int]:
+        result = follow_trends(story.database, story.workspace_id, settings, now=now)
+        return result.pending, result.counts["spikes_told"]
+
+    with story.database.begin() as connection:
+        fingerprints = [
+            next(iter(wanted_trends(connection, story.workspace_id, END + timedelta(days=days)).values())).fingerprint
+            for days in (0, 4, 5, 12)
+        ]
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2] == fingerprints[3]
+    assert [follow(END + timedelta(days=days)) for days in (0, 1, 4, 5, 6, 12)] == [
+        (1, 0), (0, 0), (0, 0), (1, 1), (0, 0), (0, 0),
+    ]  # fmt: skip
+    assert spikes(settings) == [("C-notes", "2026-03-23")]
+
+
+def test_what_may_be_chance_over_the_looks_of_four_weeks_grows_but_is_not_told(
+    story: Story, settings: Settings
+) -> None:
+    story.cluster("notes", said(story, "note", [1] * 12 + [3] * 4))
+    story.cluster("bills", said(story, "bill", [3] * 16))
+    result = follow_trends(story.database, story.workspace_id, settings)
+    with story.database.begin() as connection:
+        notes = next(one for one in store.trends(connection, story.workspace_id) if one["theme"] == "notes")
+    assert SPIKE_RATE < notes["arithmetic"]["q_value"] <= FALSE_DISCOVERY_RATE
+    assert (notes["verdict"], result.counts["spikes_told"]) == ("growing", 0)
 
 
 def test_a_process_that_was_killed_leaves_neither_a_spike_untold_nor_one_told_twice(

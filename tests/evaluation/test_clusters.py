@@ -9,7 +9,7 @@ import pytest
 
 from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.evaluation.clusters import agreement, evaluate_clusters, greedy, read_labelled
-from elmer_pipelines.models.local_embeddings import LocalEmbeddings
+from elmer_pipelines.models.local_embeddings import MODEL, LocalEmbeddings
 
 ROWS = """message,need
 My offline notes are lost,offline
@@ -37,7 +37,7 @@ def test_planted_groups_score_one(labelled: Path) -> None:
     assert (scores.default.groups, scores.default.unclustered) == (2, 0)
     assert scores.default.adjusted_rand == scores.best.adjusted_rand == pytest.approx(1.0)
     assert scores.default.adjusted_mutual_information == pytest.approx(1.0)
-    assert scores.as_json()["model"] == "local/wordllama-256"
+    assert scores.as_json()["model"] == MODEL
     assert "0.0%   1.000   1.000" in scores.as_table()
     assert "greedy, 10 nearest above 0.7" in scores.as_table()
     assert "6 texts in 2 groups" in scores.as_table()

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from elmer_pipelines.models.local_embeddings import DIMENSIONS, MAX_CHARS, LocalEmbeddings
+from elmer_pipelines.models.german import is_german
+from elmer_pipelines.models.local_embeddings import DIMENSIONS, MAX_CHARS, MODEL, LocalEmbeddings
 
 HARD_TEXTS = ["", "   \n", "\x00", "\ud800 broken", "日本語のノートが消えた", "😀", "\u200b", "Der Export schlägt fehl"]
 
@@ -69,3 +70,50 @@ def test_loading_leaves_logging_alone_and_prints_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+DOUBLE = [
+    "Seit der Umstellung stehen alle Wartungstermine doppelt im Kalender.",
+    "Wieder ein doppelter Termin im Kalender!",
+]
+BILLS = ["Beim Export der Rechnungen fehlen die Positionen.", "Die exportierten Rechnungen haben keine Positionen."]
+
+
+def test_german_texts_are_near_by_what_they_are_about_and_not_by_being_german() -> None:
+    vectors = LocalEmbeddings().embed([*DOUBLE, *BILLS])
+    alike = vectors @ vectors.T
+    assert min(alike[0, 1], alike[2, 3]) > 0.3 > alike[:2, 2:].max()
+
+
+def test_forms_and_compounds_of_a_german_word_are_near() -> None:
+    one, other, unlike = LocalEmbeddings().embed(
+        ["Wo ist das Auftragsdatum?", "Die Aufträge sind weg", "Das Dach ist neu"]
+    )
+    assert one @ other > one @ unlike
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The app will die in a war",
+        "I'm happy now",
+        "Export hat failed",
+        "Any time",
+        "Er, so was it fast?",
+        "an in am so",
+    ],
+)
+def test_english_texts_are_embedded_as_the_weights_have_it(text: str) -> None:
+    assert not is_german(text)
+
+
+def test_the_name_of_the_model_stands_for_these_very_vectors() -> None:
+    """What changes a stored text's vector, a small word more among them, needs another name for the model."""
+    vectors = LocalEmbeddings().embed([*DOUBLE, "My notes were lost"])
+    assert MODEL == "local/wordllama-256-2"
+    expected = [
+        [-0.0593, 0.0216, -0.0395, -0.0466],
+        [-0.0967, 0.0152, 0.0337, -0.0057],
+        [0.0762, 0.1365, -0.0373, 0.0214],
+    ]
+    assert vectors[:, :4] == pytest.approx(np.array(expected), abs=1e-3)

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from story import SCALE, Story
+from story import SCALE, FixedEmbedder, Story, at_angle
 
+from elmer_pipelines.clusters.actions import suggest_actions
 from elmer_pipelines.documents.workspace_file import Automation
 from elmer_pipelines.models.protocols import SimilarityScale
 from elmer_pipelines.projects.initiatives import confidence_on_common_scale, decide_initiatives
@@ -184,14 +185,57 @@ def test_what_a_named_project_mostly_has_is_not_begun_again(story: Story, depth:
     assert decide(story, depth=depth).pending == 0
 
 
+@pytest.mark.parametrize("depth", ["manual", "suggest", "auto_create", "full_auto"])
+def test_what_is_close_to_a_named_project_is_left_for_a_person_to_link(story: Story, depth: str) -> None:
+    """The cluster says `link_to_existing`; no setting makes a project of it, nor links it whole without a person."""
+    project = story.project("Exports", vector=(1, 0, 0, 0))
+    members = [story.signal(f"Export {number} is slow.", vector=at_angle(0.9)) for number in range(3)]
+    cluster = story.cluster("Slow exports", members)
+    with story.database.begin() as connection:
+        suggest_actions(connection, story.workspace_id, FixedEmbedder())
+
+    decide(story, depth=depth)
+
+    assert (made(story), story.links()) == ([], set())
+    found = decision(story, cluster)
+    assert (found.action, found.project_id) == ("link_existing", project)
+    assert found.reason == "It is close to Exports; a person decides."
+    assert decide(story, depth=depth).pending == 0
+
+
+def test_a_suggestion_that_changes_is_decided_again(story: Story) -> None:
+    project = story.project("Exports", vector=(1, 0, 0, 0))
+    cluster = story.cluster("Slow exports", [story.signal(f"Slow {n}.", vector=at_angle(0.9)) for n in range(3)])
+    for retired, action in ((False, "link_existing"), (True, "created")):
+        story.run(
+            "UPDATE elmer.projects SET retired_at = CASE WHEN :r THEN now() END WHERE id = :p", r=retired, p=project
+        )
+        with story.database.begin() as connection:
+            suggest_actions(connection, story.workspace_id, FixedEmbedder())
+        decide(story)
+        assert decision(story, cluster).action == action
+
+
+@pytest.mark.parametrize("depth", ["auto_create", "full_auto"])
+@pytest.mark.parametrize("action", ["review", "link_to_existing", None])
+def test_only_what_is_suggested_as_a_project_becomes_one(story: Story, depth: str, action: str | None) -> None:
+    story.cluster("Slow exports", signals(story, 5), action=action)
+    decide(story, depth=depth)
+    assert made(story) == []
+
+
 def test_half_is_not_mostly(story: Story) -> None:
+    """Half of it in a named project: nothing is begun beside that one, and the other half is not linked either."""
     project = story.project("Exports")
     members = signals(story, 4)
     for one in members[:2]:
         story.link(one, project)
-    story.cluster("Slow exports", members)
-    decide(story)
-    assert len(made(story)) == 1
+    cluster = story.cluster("Slow exports", members)
+    with story.database.begin() as connection:
+        suggest_actions(connection, story.workspace_id, FixedEmbedder())
+    decide(story, depth="full_auto")
+    assert (made(story), {one for one, _, _ in story.links()}) == ([], set(members[:2]))
+    assert decision(story, cluster).reason == "2 of its 4 signals belong to Exports; a person decides."
 
 
 def test_workspaces_decide_for_themselves(story: Story) -> None:
