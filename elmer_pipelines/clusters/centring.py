@@ -11,7 +11,7 @@ from elmer_pipelines.vectors.lattice import on_lattice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_ROWS = 65_536
+_ROWS = 2_048  # few enough for what they need to stay in the cache of a processor
 
 
 def centred(vectors: NDArray[np.float32], weight: float) -> NDArray[np.float32]:

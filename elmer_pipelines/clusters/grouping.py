@@ -33,7 +33,7 @@ STRAY_SHARE = 0.75  # of the bound for neighbours; on banking77 it leaves ARI as
 CENTRED_FROM = 100  # signals: with so many half of what all share is taken out, with many more nearly all of it
 _CHANCE_SIGNALS = 5_000
 _RECALL_SAMPLE = 200  # signals: 3,000 neighbours, a tenth of a second for 100,000 signals
-_ROWS = 8_192
+_ROWS = 512  # few enough for what they need to stay in the cache of a processor
 
 
 @dataclass(frozen=True)
