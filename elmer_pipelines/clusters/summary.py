@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Action = Literal["new_project", "link_to_existing", "review"]
 INITIATIVE_SIGNALS = 3  # the number of signals an initiative needs (automation depth's default)
 LINKED_SHARE = 0.5
+AGREED_SHARE = 0.25  # linked to the project that is nearest anyway: two signs that agree
 
 
 @dataclass(frozen=True)
@@ -86,16 +87,19 @@ def suggest_action(
 
     1. At least half of its signals are linked to one project: link the rest to it.
     2. A project is at least `link` near to its centroid: link to it.
-    3. At least three signals, and a confidence of `coherent` or more: a new project.
-    4. Otherwise a person should look: review.
+    3. At least a quarter of its signals are linked to the project that is nearest to its centroid: link to it.
+    4. At least three signals, and a confidence of `coherent` or more: a new project.
+    5. Otherwise a person should look: review.
     """
     linked = Counter(member.project_id for member in members if member.project_id)
     if linked:
         project_id, votes = min(linked.items(), key=lambda item: (-item[1], item[0]))
         if votes >= LINKED_SHARE * len(members):
             return "link_to_existing", project_id
-    if nearest_project and nearest_project[1] >= link:
-        return "link_to_existing", nearest_project[0]
+    if nearest_project:
+        project_id, similarity = nearest_project
+        if similarity >= link or linked[project_id] >= max(2, AGREED_SHARE * len(members)):
+            return "link_to_existing", project_id
     if len(members) >= INITIATIVE_SIGNALS and confidence >= coherent:
         return "new_project", None
     return "review", None

@@ -42,6 +42,10 @@ def test_what_nobody_said_stays_missing_and_a_tie_is_the_commoner() -> None:
         (members(0.3, 0.3, 0.3), None, ("review", None)),
         ([*members(0.8, project_id="P-2"), *members(0.8)], ("P-1", 0.9), ("link_to_existing", "P-2")),
         ([*members(0.8, project_id="P-2"), *members(0.8, 0.8)], None, ("new_project", None)),
+        ([*members(0.8, 0.8, project_id="P-2"), *[*members(0.8)] * 6], ("P-2", 0.5), ("link_to_existing", "P-2")),
+        ([*members(0.8, 0.8, project_id="P-2"), *[*members(0.8)] * 7], ("P-2", 0.5), ("new_project", None)),
+        ([*members(0.8, 0.8, project_id="P-2"), *[*members(0.8)] * 6], ("P-1", 0.5), ("new_project", None)),
+        ([*members(0.8, project_id="P-2"), *members(0.8, 0.8)], ("P-2", 0.5), ("new_project", None)),
     ],
 )
 def test_the_suggested_action(
