@@ -197,14 +197,19 @@ def _themes(
     if not len(connected):
         return labels, 1.0
     whole = len(connected) == graph.shape[0]
-    judged, parted = (one if whole else one[connected][:, connected].tocsr() for one in (graph, agreed))
-    judged.sort_indices()
-    parted.sort_indices()
+    judged = graph if whole else _inner(graph, connected)
+    parted = judged if agreed is graph else agreed if whole else _inner(agreed, connected)
     level = pick(
         judged, parted, around if whole else around[connected], None if previous is None else previous[connected]
     )
     labels[connected] = level.labels
     return _numbered_by_size(labels), level.resolution
+
+
+def _inner(graph: csr_array, nodes: NDArray[np.intp]) -> csr_array:
+    found = graph[nodes][:, nodes].tocsr()
+    found.sort_indices()
+    return found
 
 
 def _without_strays(vectors: NDArray[np.float32], labels: NDArray[np.int32], bound: float) -> NDArray[np.int32]:

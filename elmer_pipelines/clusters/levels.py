@@ -69,7 +69,7 @@ def pick(
     best = tried[_best(tried)]
     if returning and previous is not None:
         like = _like([one for one in tried.values() if one.score >= best.score - NEAR_OPTIMAL], _groups(previous))
-        held = like if parted is judged else _like(list(scan(judged, 1).values()), _groups(like.labels))
+        held = like if parted is judged else _at_most(list(scan(judged, 1).values()), _groups(like.labels))
         again = level(held.resolution, communities_again(judged, held.resolution, previous))
         if again.score >= best.score - NEAR_OPTIMAL:
             return Level(like.resolution, again.labels, again.score)
@@ -122,6 +122,12 @@ def _best(tried: dict[int, Level]) -> int:
 def _like(levels: list[Level], groups: int) -> Level:
     """The level with most nearly so many groups."""
     return min(levels, key=lambda level: (abs(_groups(level.labels) - groups), level.resolution))
+
+
+def _at_most(levels: list[Level], groups: int) -> Level:
+    """The finest level with no more groups: a finer one would divide what is held together."""
+    few = [level for level in levels if _groups(level.labels) <= groups] or levels[:1]
+    return max(few, key=lambda level: (_groups(level.labels), level.resolution))
 
 
 def _groups(labels: NDArray[np.int32]) -> int:
