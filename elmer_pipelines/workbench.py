@@ -130,6 +130,12 @@ class Workbench:
             found["quotes"] = quotes(connection, self.workspace_id, found.pop("signal_ids"))
         return found
 
+    def trends(self, level: Level = "theme") -> pd.DataFrame:
+        """How clusters grow or fade, those that change first: id, theme, size, verdict, line, arithmetic, weeks."""
+        with self.database.begin() as connection:
+            rows = cluster_views.trends(connection, self.workspace_id, level)
+        return _frame(rows, ["id", "theme", "size", "verdict", "line", "arithmetic", "weeks"])
+
     def unclustered(self) -> pd.DataFrame:
         """Signals in no cluster: signal_id, words, nearest_id, theme and similarity of the nearest cluster."""
         with self.database.begin() as connection:

@@ -31,6 +31,9 @@ def listing(
     if as_json:
         print_json({"groups": groups, "merges": merges})
         return
+    if not groups and not merges:
+        terminal.out.print("No two signals say the same.")
+        return
     shown = ("group", "said", "merged", "sources", "similarity", "quote")
     terminal.out.print(terminal.table(f"{len(groups):,} groups of signals that say the same", groups[:limit], shown))
     if merges:
