@@ -226,6 +226,12 @@ class Workbench:
         with self.database.begin() as connection:
             return _frame(duplicate_store.groups(connection, self.workspace_id), columns)
 
+    def duplicate_group(self, group_id: str) -> list[dict[str, Any]]:
+        """The signals of a group in their paragraphs, that which a merge would keep first. Raises NotFoundError."""
+        with self.database.begin() as connection:
+            group = merging.group_of(connection, self.workspace_id, group_id)
+            return quotes(connection, self.workspace_id, group["signals"])
+
     def merges(self) -> pd.DataFrame:
         """Merges that were not undone, the newest first: merge, group, kept, merged, merged_at."""
         with self.database.begin() as connection:

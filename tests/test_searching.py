@@ -208,6 +208,11 @@ def test_the_command_lists_merges_and_undoes(command: Any, story: Story, bench: 
     bench.pipeline.duplicate_signals("acme")
     (group,) = json.loads(command("duplicates", "--json"))["groups"]
     assert group["group"] in command("duplicates")
+    assert "and 1 more" not in command("duplicates", "--limit", "1")
+    assert [one["id"] for one in json.loads(command("duplicates", "show", group["group"], "--json"))] == group[
+        "signals"
+    ]
+    assert f"merge {group['group']} --keep {group['signals'][0]}" in command("duplicates", "show", group["group"])
     done = json.loads(command("duplicates", "merge", group["group"], "--json"))
     assert len(done["merged_ids"]) == 1
     assert "said 2 times" in command("search", "appointment")

@@ -54,7 +54,11 @@ def changes(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
     """What the last clustering changed, in words, new clusters first: event, level, cluster, theme, what."""
     rows = profiles.last_events(connection, workspace_id)
     order = {event: place for place, event in enumerate(_EVENTS)}
-    rows.sort(key=lambda row: (order.get(row["event"], len(order)), -_size(row["detail"]), row["cluster_id"]))
+    rows.sort(
+        key=lambda row: (
+            order.get(row["event"], len(order)), row["level"] != "theme", -_size(row["detail"]), row["cluster_id"]
+        )
+    )  # fmt: skip
     shown = rows[:_SHOWN]
     names = names_of(connection, workspace_id, (one for row in shown for one in others(row["detail"])))
     return [

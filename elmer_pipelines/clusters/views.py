@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.clusters.history import cluster_of, history, names_of
-from elmer_pipelines.clusters.trending import sparkline
+from elmer_pipelines.clusters.trending import changing, sparkline
 from elmer_pipelines.store import clusters as store
 from elmer_pipelines.store import pins, profiles, projects
 from elmer_pipelines.store import trends as trend_store
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.clusters import Level
 
 _SHOWN = ("id", "level", "theme", "size", "severity", "frequency", "confidence", "suggested_action", "trend")
-_CHANGING = ("new", "growing", "fading", "stable", "unclear")
 
 
 def tree(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
@@ -73,8 +72,7 @@ def trends(connection: Connection, workspace_id: str, level: Level = "theme") ->
 
     Each has id, theme, size, verdict, `line` (a bar for each of the last weeks), `arithmetic` in words and `weeks`.
     """
-    order = {verdict: place for place, verdict in enumerate(_CHANGING)}
-    rows = trend_store.trends(connection, workspace_id, level)
+    rows = sorted(trend_store.trends(connection, workspace_id, level), key=changing)
     return [
         {
             "id": one["cluster_id"],
@@ -83,7 +81,7 @@ def trends(connection: Connection, workspace_id: str, level: Level = "theme") ->
             "arithmetic": one["arithmetic"].get("told", ""),
             "weeks": one["weeks"],
         }
-        for one in sorted(rows, key=lambda one: order.get(one["verdict"], len(order)))
+        for one in rows
     ]
 
 

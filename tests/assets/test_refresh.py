@@ -87,7 +87,15 @@ def test_the_clusters_are_shown_to_be_looked_at(
         assert picture.startswith("![Map of the themes](data:image/svg+xml;base64,") and len(picture) < 30_000
     themes, trends = _metadata(instance, "cluster_themes"), _metadata(instance, "cluster_trends")
     assert set(themes["Clusters"].records[0].data) >= {"theme", "size", "suggested_action"}
-    assert set(trends["Trends"].records[0].data) >= {"theme", "verdict", "weeks", "arithmetic"}
+    assert set(trends["Trends"].records[0].data) >= {
+        "theme",
+        "verdict",
+        "weeks",
+        "last 4 weeks",
+        "before",
+        "expected",
+        "q",
+    }
     checks = _checks(instance, outcome)
     assert checks["signal_clusters.stability"].passed
     assert checks["cluster_themes.siblings_have_names_of_their_own"].passed
