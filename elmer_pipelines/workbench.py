@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from elmer_pipelines import searching
+from elmer_pipelines.cluster_map import picture
 from elmer_pipelines.clusters import history as told
 from elmer_pipelines.clusters import overview, pinning
 from elmer_pipelines.clusters import views as cluster_views
@@ -135,6 +136,11 @@ class Workbench:
         with self.database.begin() as connection:
             rows = cluster_views.trends(connection, self.workspace_id, level)
         return _frame(rows, ["id", "theme", "size", "verdict", "line", "arithmetic", "weeks"])
+
+    def cluster_map(self) -> str | None:
+        """A picture of the themes, like ones near each other, as SVG; None without any."""
+        with self.database.begin() as connection:
+            return picture(connection, self.workspace_id, self.pipeline.embedder.model)
 
     def unclustered(self) -> pd.DataFrame:
         """Signals in no cluster: signal_id, words, nearest_id, theme and similarity of the nearest cluster."""
