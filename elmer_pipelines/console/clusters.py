@@ -67,7 +67,8 @@ def tree(context: typer.Context, workspace: WorkspaceOption = None, as_json: Jso
     sizes = [one["size"] for one in rows if one["level"] == "theme"]
     terminal.out.print(
         f"\n{terminal.counted(len(sizes), 'theme')} with {terminal.counted(sum(sizes), 'signal')}; {_alone(alone)} "
-        f"([bold]elmer clusters unclustered[/bold]). Next: [bold]elmer clusters show {rows[0]['id']}[/bold]"
+        f"([bold]elmer clusters unclustered[/bold]). Next: [bold]elmer clusters show {rows[0]['id']}[/bold], "
+        "[bold]elmer clusters trends[/bold]"
     )
     if recall is not None and recall < 1.0:
         terminal.out.print(f"Grouped by {recall:.1%} of the signals' true nearest neighbours, measured on a sample.")
