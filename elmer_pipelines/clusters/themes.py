@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elmer_pipelines.clusters.closeness import closeness
 from elmer_pipelines.clusters.naming import names, terms, weigh
 from elmer_pipelines.clusters.phrases import Grammar, Member, fold, phrases_of
 from elmer_pipelines.models.german import words_of
@@ -25,6 +26,7 @@ MAX_QUOTE = 200
 _NAME_QUOTE = 60
 _TOLD_TERMS = 3
 _CENTRAL = 0.6  # of a quote's worth is being central, the rest being unlike those chosen before it
+_LISTENED = 60  # of the most central texts a name is to say what they are about
 _CANDIDATES = 100  # the most central; a marginal text stands for nothing, however different
 _SPACE = re.compile(r"\s+")
 
@@ -81,13 +83,14 @@ def local_themes(siblings: Sequence[ClusterTexts], people: Iterable[str] = ()) -
         for words in cluster.texts:
             grammar.learn(words)
     phrases = [phrases_of(_members(cluster), grammar) for cluster in ordered]
+    near = closeness([[one.texts[row] for row in central_order(one)[:_LISTENED]] for one in ordered])
     found: dict[str, Theme] = {}
     taken: set[str] = set()
-    for cluster, said, weights in zip(ordered, phrases, weigh(phrases), strict=True):
+    for cluster, said, weights, to_it in zip(ordered, phrases, weigh(phrases), near, strict=True):
         own = terms(said, weights)
         quotes = telling_quotes(cluster)
         quote = cluster.texts[quotes[0]] if quotes else ""
-        offered = names(said, weights, grammar) or [_quoted([cluster.texts[row] for row in quotes])]
+        offered = names(said, weights, grammar, to_it) or [_quoted([cluster.texts[row] for row in quotes])]
         free = next((name for name in offered if name.casefold() not in taken), None)
         name = free or own_name(offered[0], own, taken)
         taken.add(name.casefold())
