@@ -229,7 +229,9 @@ def test_an_automatic_reply_says_nothing() -> None:
 
 @pytest.mark.parametrize("text", ["Present: {}", "**Attendees:** {}", "Anwesend: {}", "Teilnehmerinnen: {}"])
 def test_who_was_there_is_no_signal(text: str) -> None:
-    names = "Rowena Blythe (Dunmarrow Fire & Alarm), Anselm Corrigall (Brightmoor Lifts), nobody from support, can't come"
+    names = (
+        "Rowena Blythe (Dunmarrow Fire & Alarm), Anselm Corrigall (Brightmoor Lifts), nobody from support, can't come"
+    )
     assert extractor().extract(document(text.format(names), "note")) == []
 
 
