@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.clusters.phrases import PHRASE_WORDS
+from elmer_pipelines.clusters.stop_words import ARTICLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,13 +97,14 @@ def _telling(phrases: Phrases, weights: dict[Key, float]) -> list[Key]:
 
 def _worth(key: Key, phrases: Phrases, grammar: Grammar) -> float:
     """What a phrase as near as others is worth as a name, by its form and by how many say it."""
-    words = sum(phrases.said.get((word,), 0.0) for word in key) / len(key) / phrases.voices
+    shared = sum(phrases.said.get((word,), 0.0) for word in key) / len(key) / phrases.voices
     whole = phrases.said.get(key, 0.0) / phrases.voices
-    worth = 1.0 + _WORDS[0] * min(words, _WORDS[1]) + _WHOLE[0] * min(whole, _WHOLE[1])
+    worth = 1.0 + _WORDS[0] * min(shared, _WORDS[1]) + _WHOLE[0] * min(whole, _WHOLE[1])
     worth *= _LENGTH[len(key)] * (1.0 if grammar.names_things(key[-1], phrases.german) else _NO_THING[len(key)])
     worth *= _HOW if any(grammar.tells_how(word, phrases.german) for word in key) else 1.0
     worth *= 1.0 if phrases.support[key] > 1 and key in phrases.said else _ONCE
-    return worth * _LONG ** max(0, len(_shown(phrases.spellings[key]).split()) - PHRASE_WORDS)
+    words = [word for word in _shown(phrases.spellings[key]).split() if word not in ARTICLES]
+    return worth * _LONG ** max(0, len(words) - PHRASE_WORDS)
 
 
 def _valued(nearness: float, worth: float) -> float:
