@@ -15,6 +15,7 @@ from elmer_pipelines.clusters.closeness import closeness
 from elmer_pipelines.clusters.naming import names, terms, weigh
 from elmer_pipelines.clusters.phrases import Grammar, Member, fold, phrases_of
 from elmer_pipelines.models.german import words_of
+from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 QUOTES = 3
 MAX_QUOTE = 200
 _NAME_QUOTE = 60
+_QUOTED = "“"  # begins a name that is a quote
 _TOLD_TERMS = 3
 _CENTRAL = 0.6  # of a quote's worth is being central, the rest being unlike those chosen before it
 _LISTENED = 60  # of the most central texts a name is to say what they are about
@@ -102,6 +104,27 @@ def local_themes(siblings: Sequence[ClusterTexts], people: Iterable[str] = ()) -
             _distinction(own) if len(ordered) > 1 else None,
         )
     return found
+
+
+def group_names(groups: Sequence[Sequence[tuple[str, str]]], people: Iterable[str] = ()) -> list[str | None]:
+    """A name for each of some groups of texts, each with its source, as clusters are named; None: no word is shared.
+
+    Nothing but the texts is needed; no two names are the same.
+    """
+    ids = [f"{number:06}" for number in range(len(groups))]
+    model = LocalEmbeddings()
+    clusters = [
+        ClusterTexts(
+            own,
+            tuple(f"{row:06}" for row in range(len(group))),
+            tuple(text for text, _ in group),
+            model.embed([text for text, _ in group]),
+            tuple(source for _, source in group),
+        )
+        for own, group in zip(ids, groups, strict=True)
+    ]
+    themes = local_themes(clusters, people)
+    return [None if themes[own].name.startswith(_QUOTED) else themes[own].name for own in ids]
 
 
 def own_names(clusters: Iterable[Named]) -> dict[str, str]:
@@ -191,7 +214,7 @@ def _to_centre(cluster: ClusterTexts) -> NDArray[np.float64]:
 def _quoted(quotes: Sequence[str]) -> str:
     """The shortest of the quotes, as a name."""
     bare = [shortened(quote.strip(' "“”„'), _NAME_QUOTE) for quote in quotes]
-    return f"“{min(bare, key=lambda quote: (len(quote), quote), default='')}”"
+    return f"{_QUOTED}{min(bare, key=lambda quote: (len(quote), quote), default='')}”"
 
 
 def _distinction(own: Sequence[str]) -> str | None:
