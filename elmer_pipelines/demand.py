@@ -6,7 +6,7 @@ Only reads, and asks nobody. What of it is to be done, and what that costs, is i
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from elmer_pipelines.artifacts.briefs import BRIEF
 from elmer_pipelines.artifacts.generated import Draft
@@ -19,9 +19,12 @@ from elmer_pipelines.clusters.theming import prompts_of as theme_prompts
 from elmer_pipelines.clusters.theming import wanted_themes
 from elmer_pipelines.clusters.trending import wanted_trends
 from elmer_pipelines.documents.ingest import wanted_documents, wanted_knowledge
+from elmer_pipelines.errors import ModelFault
+from elmer_pipelines.ledger import raw_answer
+from elmer_pipelines.models.anew import is_asked_anew
 from elmer_pipelines.models.naming import split_model
 from elmer_pipelines.models.recorded import prompt_fingerprint
-from elmer_pipelines.models.redacted import redacted_material, redaction_of
+from elmer_pipelines.models.redacted import redacted_material, redaction_of, unredacted
 from elmer_pipelines.projects.initiatives import wanted_initiatives
 from elmer_pipelines.projects.named import wanted_projects
 from elmer_pipelines.signals import classification
@@ -46,7 +49,8 @@ if TYPE_CHECKING:
     from elmer_pipelines.artifacts.writing import Kind
     from elmer_pipelines.determinants import Determinants
     from elmer_pipelines.models.choosing import Purpose
-    from elmer_pipelines.models.protocols import Prompt, TextModel
+    from elmer_pipelines.models.protocols import Prompt, RawAnswer, TextModel
+    from elmer_pipelines.models.recorded import RawTextModel
     from elmer_pipelines.pipeline import Pipeline
 
 CHARS_PER_TOKEN = 3  # fewer than English has (about 4), so that an estimate is rather too high
@@ -240,16 +244,29 @@ def _provider(pipeline: Pipeline, purpose: Purpose) -> str:
 def _asked(
     connection: Connection, workspace_id: str, prompts: Sequence[Prompt], schema: type[BaseModel], model: TextModel
 ) -> Asked:
-    """The same question twice is one call; a stored answer is none."""
+    """The same question twice is one call; a stored answer is none, but for a fault that is asked anew."""
     redaction = redaction_of(model)
     if redaction is not None:
         prompts = [replace(one, material=redacted_material(one.material, redaction)) for one in prompts]
     marks = {prompt_fingerprint(prompt, schema, model.model): prompt for prompt in prompts}
     stored = journal.answered(connection, workspace_id, list(marks))
+    if is_asked_anew():
+        answers = journal.answers(connection, workspace_id, sorted(stored))
+        stored = {mark for mark, answer in answers.items() if _serves(raw_answer(answer), schema, model)}
     form = len(str(schema.model_json_schema()))
     sent = [prompt for mark, prompt in marks.items() if mark not in stored]
     chars = sum(len(prompt.instructions) + len(prompt.material) + form for prompt in sent)
     return Asked(len(sent), len(stored), chars)
+
+
+def _serves(answer: RawAnswer, schema: type[BaseModel], model: TextModel) -> bool:
+    """Whether a stored answer is one, and no refusal and not cut off, which a person wants asked for once more."""
+    adapter = cast("RawTextModel", unredacted(model))
+    try:
+        adapter.parse(answer, schema)
+    except ModelFault:
+        return False
+    return True
 
 
 _DEMANDS: dict[str, Callable[[Pipeline, Connection, str], Demand]] = {

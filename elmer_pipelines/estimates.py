@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.demand import CHARS_PER_TOKEN, Asked
+from elmer_pipelines.models.anew import asking_anew
 from elmer_pipelines.models.concurrency import START
 from elmer_pipelines.models.prices import cost_usd
 from elmer_pipelines.models.protocols import Usage
 from elmer_pipelines.signals.embedding import WORKERS
-from elmer_pipelines.store import allowances, journal
+from elmer_pipelines.store import allowances, journal, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,9 +69,14 @@ def of_records(
     if demand.asked is None:
         return _local(number, past)
     looked_at = record_ids[:LOOKED_AT]
-    found = demand.asked(connection, looked_at)
+    anew = outcomes.to_ask_anew(connection, workspace_id, step)
+    found = [demand.asked(connection, [one for one in looked_at if one not in anew])]
+    if not anew.isdisjoint(looked_at):
+        with asking_anew():
+            found.append(demand.asked(connection, [one for one in looked_at if one in anew]))
     share = number / len(looked_at)
-    asked = Asked(*(round(one * share) for one in (found.calls, found.cached, found.chars)))
+    sums = (sum(each) for each in zip(*((one.calls, one.cached, one.chars) for one in found), strict=True))
+    asked = Asked(*(round(one * share) for one in sums))
     assumed = [] if share == 1 else [f"the first {LOOKED_AT:,} of {number:,} records were looked at"]
     input_tokens = -(-asked.chars // CHARS_PER_TOKEN)
     return _priced(connection, step, demand, number, asked, input_tokens, past, assumed)

@@ -172,7 +172,9 @@ def test_failures_are_to_be_retried_or_left_to_a_person(
     assert (planned.to_do, planned.failed, planned.fresh) == (0, 1, 6)
     with served.database.begin() as connection:
         outcomes.retry(connection, workspace)
-    assert plan(served, workspace, "signals")[0].reasons == {"retry": 1}
+    (planned,) = plan(served, workspace, "signals")
+    assert planned.reasons == {"retry": 1}
+    assert (planned.now.calls, planned.now.cached) == (1, 0), "the stored refusal is asked for anew, and paid"
 
 
 def test_a_failure_that_a_person_may_have_mended_is_retried_like_one_of_a_long_outage(

@@ -1,7 +1,7 @@
 """Sub-themes inside one project's evidence, for the artifacts composed locally.
 
 At most a few dozen signals, grouped by their vectors where they have them, else by severity. The workspace's clusters
-are made elsewhere (`clusters/`), and are only read here for names.
+are made elsewhere (`clusters/`); here only their names are read, and groups named as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.signals.shared_words import stems
+from elmer_pipelines.clusters.themes import group_names
 from elmer_pipelines.store import artifacts as store
 from elmer_pipelines.store import embeddings
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 MAX_GROUPS = 6
 _SMALLEST_TO_SPLIT = 5
 _MOSTLY = 0.6  # a group takes a cluster's theme for its name when at least this share of it is in that cluster
-_WORDS_IN_LABEL = 3
 
 
 @dataclass(frozen=True)
@@ -89,14 +88,16 @@ def _by_severity(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
 
 
 def _labels(parts: list[list[Evidence]], project: str) -> list[str]:
-    """A name for each group, no two alike: its cluster's theme, else the words that set it apart."""
-    words = [Counter(word for one in part for word in _said(one)) for part in parts]
+    """A name for each group, no two alike: its cluster's theme, else what its signals say, as themes are named."""
     themes = [_theme(part) for part in parts]
+    names = group_names(
+        [[(one.verbatim, one.address) for one in part] for part in parts],
+        people={one.speaker for part in parts for one in part if one.speaker},
+    )
     found: list[str] = []
-    for number, part in enumerate(parts):
-        theme = themes[number]
-        own = theme if theme and themes.count(theme) == 1 and theme != project else _telling(number, words)
-        label = own or f"Need {number + 1}"
+    for number, (part, theme, name) in enumerate(zip(parts, themes, names, strict=True), start=1):
+        own = theme if theme and themes.count(theme) == 1 and theme != project else name
+        label = own if own and own != project else f"Need {number}"
         found.append(label if label not in found else f"{label} ({len(part)})")
     return found
 
@@ -107,24 +108,3 @@ def _theme(part: list[Evidence]) -> str | None:
         return None
     theme, number = themes.most_common(1)[0]
     return theme if number >= _MOSTLY * len(part) else None
-
-
-def _telling(number: int, words: list[Counter[str]]) -> str:
-    """The words more frequent in this group than in the others together, as the customers wrote them most."""
-    own = words[number]
-    others: Counter[str] = Counter()
-    for place, counted in enumerate(words):
-        if place != number:
-            others.update(counted)
-    weighed = {word: count * count / (count + others[word]) for word, count in own.items()}
-    best = sorted(weighed, key=lambda word: (-weighed[word], word))[:_WORDS_IN_LABEL]
-    return ", ".join(best).capitalize()
-
-
-def _said(one: Evidence) -> set[str]:
-    """Each telling word of the quote in the spelling it has there (the shortest, where there are several)."""
-    by_stem: dict[str, str] = {}
-    for word in sorted({word.strip(".,;:!?\"'()[]“”‘’«»").casefold() for word in one.verbatim.split()}, key=len):
-        for stem in stems(word) if word.isalpha() else ():
-            by_stem.setdefault(stem, word)
-    return set(by_stem.values())

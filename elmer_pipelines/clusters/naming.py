@@ -10,26 +10,27 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.clusters.phrases import PHRASE_WORDS
+from elmer_pipelines.clusters.stop_words import ARTICLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from elmer_pipelines.clusters.closeness import Closeness
     from elmer_pipelines.clusters.phrases import Grammar, Key, Phrases
 
 KEPT_TERMS = 8
-_SHARED = 0.05  # of the members: what fewer say together names nobody but them
-_LENGTH = (0.0, 1.0, 1.7, 1.9)  # by words: a longer phrase says more, and fewer members say it
-_NO_THING = (0.0, 0.3, 0.8, 0.8)  # likewise, of what is left where the last word names no thing
-_HOW = 0.3  # and where a word in it only says how
 _COMMON = 0.02  # of a phrase's weight where siblings say it as often: the least, so that there is always an order
-_SAID_MORE_FULLY = 0.1  # of a word's uses: a longer phrase that holds so many is the better name
-_COVERED = 0.3  # a phrase whose words fewer members use does not stand for them alone
-_CARRIES = 0.12  # of the members: what fewer speak of is no second subject of the theme,
-_AS_MANY = 0.75  # unless hardly more speak of the first;
-_BESIDE = 0.4  # nor is what fewer than that, of those who speak of the first, speak of
-_WEIGHTY = 0.1  # of the first's weight: what says far less is no second subject either
+_LOOKED_AT = 80  # phrases, of the most telling words: with more the names are the same
+_LENGTH = (0.0, 0.5, 1.0, 1.0)  # by words: a single one says less than it seems to
+_NO_THING = (0.0, 0.6, 0.75, 0.75)  # likewise, of what is left where the last word names no thing
+_HOW = 0.5  # and where a word in it only says how
+_ONCE = 0.75  # and where it is what one member says, or one document of three or more
+_LONG = 0.95  # and for each word beyond three, small ones too
+_WORDS, _WHOLE = (1.0, 0.5), (1.0, 0.3)  # what being said adds, by the share of members, up to a share: words, phrase
 _NAMED = 0.08  # of the members: a name whose words fewer use is none of theirs
 _OFFERED = 6  # names, for where a sibling has the first
+_BESIDE = 15  # phrases are tried beside a first one,
+_CLOSER = 0.06  # and the best is taken where both are so much nearer
 _STEM = 4  # words that begin alike say alike
 
 
@@ -55,22 +56,22 @@ def weigh(clusters: Sequence[Phrases]) -> list[dict[Key, float]]:
     return [{key: weight(one, key) for key in one.said if one.support[key] >= min(2, one.size)} for one in clusters]
 
 
-def names(phrases: Phrases, weights: dict[Key, float], grammar: Grammar) -> list[str]:
+def names(phrases: Phrases, weights: dict[Key, float], grammar: Grammar, near: Closeness) -> list[str]:
     """Names for a cluster, the best first; empty where its members share no telling word.
 
-    A phrase whose words most members use stands alone; else what the others speak of is put beside it.
+    A name is a phrase near to what the cluster is about and far from its siblings, the better the more members say it;
+    two phrases where both together are nearer.
     """
-    value = {key: weights[key] * _worth(key, phrases, grammar) for key in weights if _shared(key, phrases)}
-    ranked = sorted(value, key=lambda key: (-value[key], key))
-    things = [key for key in ranked if grammar.names_things(key[-1], phrases.german)]
-    found = []
-    for key in _apart(ranked):
-        fuller = _fuller(key, ranked, phrases)
-        names_one = len(fuller) > 1 or fuller in things
-        shown = _together([fuller, *_beside(fuller, things, weights, phrases)], phrases)
-        if _used(shown, phrases) >= _NAMED * phrases.size:
-            found.append((not names_one, _name(shown, phrases)))
-    return list(dict.fromkeys(name for _, name in sorted(found, key=lambda one: one[0])))
+    keys = [key for key in _telling(phrases, weights) if _used(key, phrases) >= _NAMED * phrases.size]
+    if not keys:
+        return []
+    found = dict(zip(keys, near([_shown(phrases.spellings[key]) for key in keys]).tolist(), strict=True))
+    value = {key: _valued(found[key], _worth(key, phrases, grammar)) for key in keys}
+    ranked = sorted(keys, key=lambda key: (-value[key], key))
+    things = [key for key in ranked if len(key) < PHRASE_WORDS and grammar.names_things(key[-1], phrases.german)]
+    offered = [[key, *_beside(key, found[key], things, phrases, near)] for key in _apart(ranked)]
+    once = {frozenset(shown): shown for shown in reversed(offered)}  # the same two the other way round say nothing new
+    return list(dict.fromkeys(_name(shown, phrases) for shown in reversed(once.values())))
 
 
 def terms(phrases: Phrases, weights: dict[Key, float]) -> list[str]:
@@ -87,21 +88,32 @@ def terms(phrases: Phrases, weights: dict[Key, float]) -> list[str]:
     return chosen
 
 
-def _shared(key: Key, phrases: Phrases) -> bool:
-    least = 2 if len(key) == 1 else max(2.0, _SHARED * phrases.size)
-    return phrases.support[key] >= min(least, phrases.size)
+def _telling(phrases: Phrases, weights: dict[Key, float]) -> list[Key]:
+    """The phrases whose words set the cluster apart most, on the mean; each has one that members share."""
+    telling = {key: sum(weights.get((word,), 0.0) for word in key) / len(key) for key in phrases.spellings}
+    ranked = sorted((key for key in telling if telling[key] > 0), key=lambda key: (-telling[key], key))
+    return ranked[:_LOOKED_AT]
 
 
 def _worth(key: Key, phrases: Phrases, grammar: Grammar) -> float:
-    named = grammar.names_things(key[-1], phrases.german)
-    how = any(grammar.tells_how(word, phrases.german) for word in key)
-    return _LENGTH[len(key)] * (1.0 if named else _NO_THING[len(key)]) * (_HOW if how else 1.0)
+    """What a phrase as near as others is worth as a name, by its form and by how many say it."""
+    shared = sum(phrases.said.get((word,), 0.0) for word in key) / len(key) / phrases.voices
+    whole = phrases.said.get(key, 0.0) / phrases.voices
+    worth = 1.0 + _WORDS[0] * min(shared, _WORDS[1]) + _WHOLE[0] * min(whole, _WHOLE[1])
+    worth *= _LENGTH[len(key)] * (1.0 if grammar.names_things(key[-1], phrases.german) else _NO_THING[len(key)])
+    worth *= _HOW if any(grammar.tells_how(word, phrases.german) for word in key) else 1.0
+    worth *= 1.0 if phrases.support[key] > 1 and key in phrases.said else _ONCE
+    words = [word for word in _shown(phrases.spellings[key]).split() if word not in ARTICLES]
+    return worth * _LONG ** max(0, len(words) - PHRASE_WORDS)
 
 
-def _used(keys: list[Key], phrases: Phrases) -> int:
-    """How many members use a word of these."""
-    words = {word for key in keys for word in key}
-    return sum(not words.isdisjoint(own) for own in phrases.texts)
+def _valued(nearness: float, worth: float) -> float:
+    return round(nearness * worth if nearness > 0 else nearness / worth, 4)
+
+
+def _used(key: Key, phrases: Phrases) -> int:
+    """How many members use a word of the phrase."""
+    return sum(not own.isdisjoint(key) for own in phrases.texts)
 
 
 def _apart(ranked: list[Key]) -> list[Key]:
@@ -115,38 +127,18 @@ def _apart(ranked: list[Key]) -> list[Key]:
     return chosen
 
 
-def _fuller(key: Key, ranked: list[Key], phrases: Phrases) -> Key:
-    """The longest phrase that words often stand in, where there is one."""
-    for one in ranked:
-        if set(key) < set(one) and phrases.support[one] >= _SAID_MORE_FULLY * phrases.support[key]:
-            return _fuller(one, ranked, phrases)
-    return key
-
-
-def _together(keys: list[Key], phrases: Phrases) -> list[Key]:
-    """One phrase instead of two words that a member says in a row."""
-    words = {word for key in keys for word in key}
-    rows = [key for key in phrases.support if len(keys) == len(words) == len(key) and set(key) == words]
-    return [min(rows, key=lambda key: (-phrases.support[key], key))] if len(words) > 1 and rows else keys
-
-
-def _beside(first: Key, things: list[Key], weights: dict[Key, float], phrases: Phrases) -> list[Key]:
-    """What to put beside a phrase: always something where it is one word, else where few members use its words."""
-    used = set(first)
-    left = phrases.texts
-    if len(first) > 1:
-        left = tuple(words for words in phrases.texts if used.isdisjoint(words))
-        if len(left) <= (1 - _COVERED) * phrases.size:
-            return []
-    heard = Counter(word for words in left for word in words)
-    weighty = [key for key in things if len(key) < PHRASE_WORDS and weights[key] >= _WEIGHTY * weights[first]]
-    others = [key for key in weighty if not any(_alike(word, one) for word in key for one in first)]
-    best = max(others, key=lambda key: (min(heard[word] for word in key) * weights[key], key), default=None)
-    by_first = phrases.support[first]
-    least = max(2, _BESIDE * by_first, min(_CARRIES * phrases.size, _AS_MANY * by_first))
-    if best is None or phrases.support[best] < least:
+def _beside(first: Key, nearness: float, things: list[Key], phrases: Phrases, near: Closeness) -> list[Key]:
+    """What to put beside a phrase: another that members share, if the two together are nearer than the first alone."""
+    others = [
+        key
+        for key in things
+        if phrases.support[key] > 1 and key in phrases.said and not any(_alike(a, b) for a in key for b in first)
+    ][:_BESIDE]
+    if not others:
         return []
-    return [best]
+    together = near([_name([first, other], phrases) for other in others]).tolist()
+    best = max(range(len(others)), key=lambda row: (together[row], -row))
+    return [others[best]] if together[best] > nearness + _CLOSER else []
 
 
 def _alike(one: str, other: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.clusters.stop_words import (
+    ARTICLES,
     BEFORE_NOUNS,
     BEFORE_QUALITIES,
     BEFORE_VERBS,
@@ -222,7 +223,8 @@ def _phrases(clause: list[str], german: bool, grammar: Grammar) -> Iterator[tupl
             elif gap < _GAP and (word in GLUE or (german and word in (LEFT_OUT if gap else GENITIVE))):
                 shown.append(clause[place])
                 gap += 1
-            elif gap < _GAP and word in LEFT_OUT and not german:
+            elif gap < _GAP and word in LEFT_OUT and not german and (gap or not grammar.names_things(key[-1], german)):
+                shown += [word] if word in ARTICLES else []
                 gap += 1
             else:
                 break

@@ -57,7 +57,8 @@ call calls day days end hour hours time times use used user users using way work
 _BEFORE_QUALITIES = "very so too really quite pretty super extremely how sehr ganz zu so echt wirklich"
 STOP_WORDS = frozenset(_ENGLISH.split()) | GERMAN_WORDS
 GLUE = frozenset(_GLUE.split())  # what may stand inside a name, between two words that mean something
-LEFT_OUT = frozenset(_LEFT_OUT.split())  # what may stand there and is passed over
+LEFT_OUT = frozenset(_LEFT_OUT.split())  # what may stand there and is passed over, but for
+ARTICLES = frozenset({"a", "an", "the"})  # these, which make a row of words a phrase
 ENDINGS = frozenset(_ENDINGS.split())  # what says nothing alone, but something after a word that does: easy to use
 GENITIVE = frozenset({"des", "eines"})  # the articles that may join two German nouns
 HONORIFICS = frozenset({"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "herr", "herrn", "frau"})

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elmer_pipelines.clusters.closeness import closeness
 from elmer_pipelines.clusters.naming import names, terms, weigh
 from elmer_pipelines.clusters.phrases import Grammar, Member, fold, phrases_of
 from elmer_pipelines.models.german import words_of
+from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 QUOTES = 3
 MAX_QUOTE = 200
 _NAME_QUOTE = 60
+_QUOTED = "“"  # begins a name that is a quote
 _TOLD_TERMS = 3
 _CENTRAL = 0.6  # of a quote's worth is being central, the rest being unlike those chosen before it
+_LISTENED = 60  # of the most central texts a name is to say what they are about
 _CANDIDATES = 100  # the most central; a marginal text stands for nothing, however different
 _SPACE = re.compile(r"\s+")
 
@@ -81,13 +85,14 @@ def local_themes(siblings: Sequence[ClusterTexts], people: Iterable[str] = ()) -
         for words in cluster.texts:
             grammar.learn(words)
     phrases = [phrases_of(_members(cluster), grammar) for cluster in ordered]
+    near = closeness([[one.texts[row] for row in central_order(one)[:_LISTENED]] for one in ordered])
     found: dict[str, Theme] = {}
     taken: set[str] = set()
-    for cluster, said, weights in zip(ordered, phrases, weigh(phrases), strict=True):
+    for cluster, said, weights, to_it in zip(ordered, phrases, weigh(phrases), near, strict=True):
         own = terms(said, weights)
         quotes = telling_quotes(cluster)
         quote = cluster.texts[quotes[0]] if quotes else ""
-        offered = names(said, weights, grammar) or [_quoted([cluster.texts[row] for row in quotes])]
+        offered = names(said, weights, grammar, to_it) or [_quoted([cluster.texts[row] for row in quotes])]
         free = next((name for name in offered if name.casefold() not in taken), None)
         name = free or own_name(offered[0], own, taken)
         taken.add(name.casefold())
@@ -99,6 +104,27 @@ def local_themes(siblings: Sequence[ClusterTexts], people: Iterable[str] = ()) -
             _distinction(own) if len(ordered) > 1 else None,
         )
     return found
+
+
+def group_names(groups: Sequence[Sequence[tuple[str, str]]], people: Iterable[str] = ()) -> list[str | None]:
+    """A name for each of some groups of texts, each with its source, as clusters are named; None: no word is shared.
+
+    Nothing but the texts is needed; no two names are the same.
+    """
+    ids = [f"{number:06}" for number in range(len(groups))]
+    model = LocalEmbeddings()
+    clusters = [
+        ClusterTexts(
+            own,
+            tuple(f"{row:06}" for row in range(len(group))),
+            tuple(text for text, _ in group),
+            model.embed([text for text, _ in group]),
+            tuple(source for _, source in group),
+        )
+        for own, group in zip(ids, groups, strict=True)
+    ]
+    themes = local_themes(clusters, people)
+    return [None if themes[own].name.startswith(_QUOTED) else themes[own].name for own in ids]
 
 
 def own_names(clusters: Iterable[Named]) -> dict[str, str]:
@@ -188,7 +214,7 @@ def _to_centre(cluster: ClusterTexts) -> NDArray[np.float64]:
 def _quoted(quotes: Sequence[str]) -> str:
     """The shortest of the quotes, as a name."""
     bare = [shortened(quote.strip(' "“”„'), _NAME_QUOTE) for quote in quotes]
-    return f"“{min(bare, key=lambda quote: (len(quote), quote), default='')}”"
+    return f"{_QUOTED}{min(bare, key=lambda quote: (len(quote), quote), default='')}”"
 
 
 def _distinction(own: Sequence[str]) -> str | None:

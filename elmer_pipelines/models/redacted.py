@@ -79,6 +79,11 @@ def redaction_of(model: object) -> Redaction | None:
     return model.redaction if isinstance(model, RedactedText | RedactedEmbeddings) else None
 
 
+def unredacted(model: TextModel) -> TextModel:
+    """The model inside, which would get texts as they are: to read stored answers by, never to be asked."""
+    return model._model if isinstance(model, RedactedText) else model
+
+
 def redacted_material(material: str, redaction: Redaction) -> str:
     """The material with placeholders, its envelopes as they were: texts and attributes are unescaped to be searched."""
     placeholders = Placeholders()

@@ -90,6 +90,13 @@ def test_without_vectors_groups_are_severities() -> None:
     assert [len(one.evidence) for one in group(case(evidence), {})] == [3, 3]
 
 
+def test_groups_are_named_by_phrases_like_themes() -> None:
+    lost = ["My offline notes were lost", "I lost my offline notes again", "Offline notes lost after the flight"]
+    tax = ["The VAT number is missing on the invoice", "No VAT number on my invoice", "Put the VAT number on it"]
+    evidence = [*(said(words, severity="high") for words in lost), *(said(words, severity="low") for words in tax)]
+    assert [one.label for one in group(case(evidence), {})] == ["Offline notes", "VAT number on invoice"]
+
+
 def test_labels_are_never_twice_the_same() -> None:
     evidence = [said(f"{n}", severity=("high", "low", None)[n % 3]) for n in range(6)]
     labels = [one.label for one in group(case(evidence), {})]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from elmer_pipelines.clusters.closeness import closeness
 from elmer_pipelines.clusters.naming import names, terms, weigh
 from elmer_pipelines.clusters.phrases import Grammar, Member, Phrases, fold, phrases_of
 
@@ -38,7 +39,8 @@ def named_of(*clusters: list[Member], people: tuple[str, ...] = ()) -> list[list
         for member in one:
             grammar.learn(member.text)
     phrases = [phrases_of(one, grammar) for one in clusters]
-    return [names(own, weights, grammar) for own, weights in zip(phrases, weigh(phrases), strict=True)]
+    near = closeness([[member.text for member in one] for one in clusters])
+    return [names(*one[:2], grammar, one[2]) for one in zip(phrases, weigh(phrases), near, strict=True)]
 
 
 def named(*clusters: list[str]) -> list[list[str]]:
@@ -49,17 +51,36 @@ def phrases(texts: list[str]) -> Phrases:
     return phrases_of(members(texts), Grammar())
 
 
-def test_a_name_is_the_phrase_most_members_share() -> None:
+def test_a_name_is_a_phrase_that_says_what_most_members_are_about() -> None:
     cards, cash, german = named(CARDS, CASH, GERMAN)
     assert cards[0] == "Card payment declined"
-    assert cash[0] == "Wrong amount"
-    assert german[0] == "Termin doppelt"
+    assert cash[0] == "Cash at an ATM"
+    assert german[0] == "Termin doppelt im Kalender"
+
+
+def test_a_phrase_of_one_member_may_name_what_the_others_say_in_other_words() -> None:
+    slow = [
+        "The app takes forever to start in the morning",
+        "Start of the app is far too slow",
+        "Thirty seconds of waiting until the app starts",
+        "I wait and wait, the app is so slow",
+    ]
+    assert "slow" in named(slow, CARDS)[0][0].lower() or "start" in named(slow, CARDS)[0][0].lower()
+    seats = ["We pay for seats nobody uses", "The price for seasonal workers", "Fees for helpers who stay four weeks"]
+    assert len(named([*seats, "Pay for seasonal seats"], CARDS)[0][0].split()) > 1
 
 
 def test_words_that_stand_beside_each_other_in_a_name_are_joined_in_its_language() -> None:
     german = ["Die Rechnung fehlt, der Beleg auch", "Keine Rechnung, kein Beleg", "Wo ist die Rechnung? Und der Beleg?"]
     english = ["The invoice is lost, and so is the receipt", "No invoice. No receipt.", "Which invoice? Which receipt?"]
-    assert [offered[0] for offered in named(german, english)] == ["Beleg und Rechnung", "Invoice and receipt"]
+    assert [offered[0] for offered in named(german, english)] == ["Rechnung und Beleg", "Receipt and invoice"]
+
+
+def test_names_keep_the_articles_that_make_a_phrase_of_words() -> None:
+    calendar = ["Fix the calendar", "Please fix the calendar", "When do you fix our calendar?"]
+    assert named(calendar, CARDS)[0][0] == "Fix the calendar"
+    noise = ["I heard the noise a pump makes", "The noise a pump makes is loud", "What is the noise?"]
+    assert "noise a pump" not in " ".join(named(noise, CARDS)[0]).lower()
 
 
 def test_two_words_that_a_member_says_in_a_row_are_put_so() -> None:
@@ -111,12 +132,6 @@ def test_what_one_person_repeats_is_not_what_a_theme_is_called() -> None:
     assert named_of(own, members(CARDS))[0][0] == "Invoice"
 
 
-def test_the_more_central_of_two_words_leads() -> None:
-    texts = [("The export fails", 1.3), ("My export hangs", 1.3), ("The ladder fell", 0.5), ("A ladder broke", 0.5)]
-    own = [Member(words, f"D-{row}", near) for row, (words, near) in enumerate(texts)]
-    assert named_of(own, members(CARDS))[0][0].startswith("Export")
-
-
 @pytest.mark.parametrize(
     ("texts", "people"),
     [
@@ -135,7 +150,7 @@ def test_people_are_no_themes(texts: list[str], people: tuple[str, ...]) -> None
 
 def test_a_speaker_called_like_a_thing_takes_no_word_away() -> None:
     texts = ["The support never answers", "I wrote to Support", "Their support is slow"]
-    assert named_of(members(texts), members(CARDS), people=("Support",))[0][0] == "Support"
+    assert named_of(members(texts), members(CARDS), people=("Support",))[0][0].endswith("Support")
 
 
 def test_german_words_are_counted_in_all_their_cases_and_inside_compounds() -> None:
@@ -150,7 +165,7 @@ def test_german_words_are_counted_in_all_their_cases_and_inside_compounds() -> N
     found = phrases(texts)
     assert found.german
     assert found.support[fold("Auftrag", german=True),] == 4
-    assert named(texts, CARDS)[0][0].startswith("Auftrag")
+    assert "Auftrag" in named(texts, CARDS)[0][0]
 
 
 def test_german_names_keep_the_articles_that_join_two_nouns() -> None:

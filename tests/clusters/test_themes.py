@@ -43,7 +43,7 @@ def cluster(name: str, texts: list[str]) -> ClusterTexts:
 def test_names_are_phrases_that_set_clusters_apart() -> None:
     themes = local_themes([cluster("o", OFFLINE), cluster("i", INVOICES), cluster("g", GERMAN)])
     assert {one: theme.name for one, theme in themes.items()} == {
-        "C-o": "Offline notes", "C-i": "VAT number", "C-g": "Export nach Excel",
+        "C-o": "Offline notes", "C-i": "VAT number and invoice", "C-g": "Export nach Excel",
     }  # fmt: skip
     assert {"offline", "notes"} <= set(" ".join(themes["C-o"].terms).lower().split())
     assert not {"the", "der", "my", "ich"} & set(" ".join(themes["C-g"].terms).lower().split())

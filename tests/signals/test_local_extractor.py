@@ -227,6 +227,21 @@ def test_an_automatic_reply_says_nothing() -> None:
     assert extractor().extract(document(text, "email")) == []
 
 
+@pytest.mark.parametrize("text", ["Present: {}", "**Attendees:** {}", "Anwesend: {}", "Teilnehmerinnen: {}"])
+def test_who_was_there_is_no_signal(text: str) -> None:
+    names = (
+        "Rowena Blythe (Dunmarrow Fire & Alarm), Anselm Corrigall (Brightmoor Lifts), nobody from support, can't come"
+    )
+    assert extractor().extract(document(text.format(names), "note")) == []
+
+
+def test_what_a_transcriber_adds_is_no_signal_but_stars_and_bullets_are() -> None:
+    added = "*Recorded in a van, the sync of the recorder is lost. Rain on the roof, the app was never loud enough.*"
+    assert extractor().extract(document(added)) == []
+    for said in ("The app crashes every morning, not worth 5*", "* The app crashes every morning"):
+        assert extractor().extract(document(said)), said
+
+
 def test_empty_and_hostile_texts_give_nothing() -> None:
     local = extractor()
     for text in ("", "   \n", "!!! ??? ...", "\u200b\u200f", "12345 67890"):
