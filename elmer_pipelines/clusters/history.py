@@ -55,8 +55,8 @@ class Change:
 class Preview:
     """What a full clustering would change if it were made now; nothing was written.
 
-    `next_run` is what the next run would do by itself. `moved` of the `kept` signals, those that had a place before,
-    would be in another theme, `unclustered` of all `signals` in none.
+    `next_run` is what the next run would do by itself, `whole` whether that is this. `moved` of the `kept` signals,
+    those that had a place before, would be in another theme, `unclustered` of all `signals` in none.
     """
 
     next_run: str
@@ -67,6 +67,7 @@ class Preview:
     clusters_before: int
     clusters: int
     changes: tuple[Change, ...]
+    whole: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -126,6 +127,7 @@ def preview(connection: Connection, workspace_id: str, embedder: EmbeddingModel)
         len(store.live(connection, workspace_id)),
         found.clusters,
         tuple(_change(level, one, names, quotes) for level, one in events),
+        now.decision.reason is not None,
     )
 
 

@@ -261,8 +261,9 @@ def plan(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
 def _show_preview(found: Preview) -> None:
     out = terminal.out
     out.print(
-        f"Clustering everything again: {found.clusters_before:,} themes before, {found.clusters:,} after; "
-        f"{found.moved:,} of {found.kept:,} signals would move, {found.unclustered:,} of {found.signals:,} fit none."
+        f"Clustering everything again: {terminal.counted(found.clusters_before, 'theme')} before, {found.clusters:,} "
+        f"after; {found.moved:,} of {terminal.counted(found.kept, 'signal')} would move, "
+        f"{found.unclustered:,} of {found.signals:,} would fit none."
     )
     for level in dict.fromkeys(one.level for one in found.changes):
         out.print(Text(f"\n{level}s", style="bold"))
@@ -277,10 +278,8 @@ def _show_preview(found: Preview) -> None:
             out.print(f"  … and {len(changes) - _CHANGES:,} more; --json has all.")
     if not found.changes:
         out.print("No cluster would change.")
-    out.print(
-        f"\nNothing was written. The next run by itself would: {found.next_run}. "
-        "To have everything clustered again: [bold]elmer clusters again[/bold]"
-    )
+    by_hand = "" if found.whole else " To have everything clustered again: [bold]elmer clusters again[/bold]"
+    out.print(f"\nNothing was written. The next run by itself would: {found.next_run}.{by_hand}")
 
 
 @app.command()

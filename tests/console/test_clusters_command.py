@@ -107,6 +107,7 @@ def test_what_fits_nowhere_is_listed_with_the_nearest_cluster(corpus: Corpus) ->
 
 def test_the_dry_run_says_what_would_change(corpus: Corpus) -> None:
     assert "No cluster would change." in elmer("plan")
+    assert "elmer clusters again" not in elmer("plan"), "the next run does so anyway, of so few signals"
     corpus.add(5, 6)
     before = corpus.everything()
     assert "appeared with 6 signals" in elmer("plan")
