@@ -136,14 +136,13 @@ def shown(trend: dict[str, Any]) -> dict[str, Any]:
     found = trend["arithmetic"]
     return {
         "theme": trend["theme"] or trend["cluster_id"],
-        "signals": trend["size"],
         "verdict": trend["verdict"],
+        "q": "" if found["q_value"] is None else f"{found['q_value']:.2g}",
+        "signals": trend["size"],
         "weeks": sparkline(trend["weeks"]),
         "last 4 weeks": f"{found['recent']:,} of {found['recent_total']:,}",
-        "before": f"{found['past']:,} of {found['past_total']:,}",
         "expected": "" if found["expected"] is None else f"{found['expected']:.1f}",
-        "p": "" if found["p_value"] is None else f"{found['p_value']:.2g}",
-        "q": "" if found["q_value"] is None else f"{found['q_value']:.2g}",
+        "before": f"{found['past']:,} of {found['past_total']:,}",
     }
 
 
