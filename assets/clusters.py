@@ -62,7 +62,7 @@ def signal_clusters(elmer: ElmerResource, workspace: str, run: str) -> StepResul
     pool="anthropic",
     checks=[FAILURE_RATE, SIBLING_NAMES],
     plot=plots.cluster_sizes,
-    shows={"Map": _map},
+    shows={"Changes since last time": _changes, "Map": _map},  # here with the names of what is new
 )
 def cluster_themes(elmer: ElmerResource, workspace: str, run: str) -> StepResult:
     """A name, a summary, what sets it apart and three quotes for each area, theme and need, seen beside its siblings.

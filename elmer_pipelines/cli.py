@@ -101,13 +101,15 @@ def run(
     """Bring a workspace up to date through Dagster; only what is new or changed is worked. Exit 1: a step failed."""
     from elmer_pipelines.console.running import run_workspace
 
+    counted = terminal.counted
     with open_workbench(workspace) as bench:
         ok = run_workspace(bench, select)
         found = bench.status()
         failed = len(bench.failures())
     terminal.out.print(
-        f"{found['workspace']}: {found['documents']['documents']:,} documents, {found['signals']['total']:,} signals, "
-        f"{found['clusters']['total']:,} clusters, {sum(found['projects'].values()):,} projects. "
+        f"{found['workspace']}: {counted(found['documents']['documents'], 'document')}, "
+        f"{counted(found['signals']['total'], 'signal')}, {counted(found['clusters']['total'], 'cluster')}, "
+        f"{counted(sum(found['projects'].values()), 'project')}. "
         "Next: [bold]elmer status[/bold], [bold]elmer search[/bold], [bold]elmer dev[/bold]"
     )
     if waiting := sum(found["waiting"].values()):

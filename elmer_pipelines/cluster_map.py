@@ -32,6 +32,14 @@ _PALE, _STRAY = "#b9c3cf", "#dfe3e8"
 
 def cluster_map(connection: Connection, workspace_id: str, model: str) -> str | None:
     """The map as Markdown with the picture in it, about 10 KB; None without themes. `model` is the embedding model."""
+    svg = picture(connection, workspace_id, model)
+    if svg is None:
+        return None
+    return f"![Map of the themes](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def picture(connection: Connection, workspace_id: str, model: str) -> str | None:
+    """The map as SVG; None without themes."""
     placed = themes.sample(connection, workspace_id, SIGNALS)
     order, vectors = embeddings.load(connection, workspace_id, model, [one.text_hash for one in placed])
     row = {text_hash: number for number, text_hash in enumerate(order)}
@@ -48,8 +56,7 @@ def cluster_map(connection: Connection, workspace_id: str, model: str) -> str | 
     labels = [number[one.cluster_id] for one in having]
     inside = [one.inside for one in having]
     found = lay_out(vectors[[row[one.text_hash] for one in having]], labels, inside)
-    svg = drawn(found, labels, inside, [names[one] for one in ids])
-    return f"![Map of the themes](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    return drawn(found, labels, inside, [names[one] for one in ids])
 
 
 def drawn(found: Map, labels: Sequence[int], inside: Sequence[bool], names: Sequence[str]) -> str:

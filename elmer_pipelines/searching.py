@@ -102,7 +102,7 @@ def more_like(pipeline: Pipeline, workspace_id: str, signal_id: str, filters: Fi
     with pipeline.database.begin() as connection:
         own = signals.live(connection, workspace_id, [signal_id], retired=True)
         if not own:
-            raise NotFoundError(f"Workspace {workspace_id!r} has no signal {signal_id}; `elmer search` shows ids.")
+            raise NotFoundError(f"Workspace {workspace_id!r} has no signal {signal_id}; {_instead(signal_id)}")
         vector = store.vector_of(connection, workspace_id, model, own[0]["text_hash"])
         words = ""
         if vector is None:
@@ -116,15 +116,25 @@ def more_like(pipeline: Pipeline, workspace_id: str, signal_id: str, filters: Fi
     return found
 
 
+def _instead(record_id: str) -> str:
+    """What to do with an id that is no signal's."""
+    if record_id.startswith("P-"):
+        return f"that is a project's id: elmer search --projects --like {record_id}."
+    if record_id.startswith("C-"):
+        return f"that is a cluster's id: elmer clusters show {record_id} has its signals."
+    return "`elmer search` shows ids."
+
+
 def similar_projects(pipeline: Pipeline, workspace_id: str, like: str, limit: int) -> Found:
-    """Projects like a project (by its id) or about some words, with why: ranks by words and vectors, similarity.
+    """Projects like a project (by its id or name) or about some words, with why: ranks, similarity.
 
     Raises NotFoundError for a project's id that there is not.
     """
     found = Found()
     with pipeline.database.begin() as connection:
         projects = {one.id: one for one in project_store.live(connection, workspace_id)}
-        own = projects.pop(like, None)
+        named = (one.id for one in projects.values() if one.name.lower() == like.strip().lower())
+        own = projects.pop(like if like in projects else next(named, ""), None)
         if own is not None:
             model = pipeline.embedder.model
             query = Query(own.text, store.vector_of(connection, workspace_id, model, own.text_hash), model)
@@ -204,6 +214,8 @@ def resolve(connection: Connection, workspace_id: str, filters: Filters) -> Scop
         since=_moment("since", filters.since, after=False),
         until=_moment("until", filters.until, after=True),
     )
+    if scope.since and scope.until and scope.since >= scope.until:
+        raise NotFoundError(f"No day is in both: --since {filters.since} is after --until {filters.until}.")
     clusters = _ids(connection, workspace_id, "cluster", filters.cluster)
     return replace(scope, cluster_ids=search_filters.with_descendants(connection, workspace_id, clusters) or clusters)
 

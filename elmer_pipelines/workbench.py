@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from elmer_pipelines import searching
+from elmer_pipelines.cluster_map import picture
 from elmer_pipelines.clusters import history as told
 from elmer_pipelines.clusters import overview, pinning
 from elmer_pipelines.clusters import views as cluster_views
@@ -130,6 +131,17 @@ class Workbench:
             found["quotes"] = quotes(connection, self.workspace_id, found.pop("signal_ids"))
         return found
 
+    def trends(self, level: Level = "theme") -> pd.DataFrame:
+        """How clusters grow or fade, those that change first: id, theme, size, verdict, line, arithmetic, weeks."""
+        with self.database.begin() as connection:
+            rows = cluster_views.trends(connection, self.workspace_id, level)
+        return _frame(rows, ["id", "theme", "size", "verdict", "line", "arithmetic", "weeks"])
+
+    def cluster_map(self) -> str | None:
+        """A picture of the themes, like ones near each other, as SVG; None without any."""
+        with self.database.begin() as connection:
+            return picture(connection, self.workspace_id, self.pipeline.embedder.model)
+
     def unclustered(self) -> pd.DataFrame:
         """Signals in no cluster: signal_id, words, nearest_id, theme and similarity of the nearest cluster."""
         with self.database.begin() as connection:
@@ -219,6 +231,12 @@ class Workbench:
         columns = ["group", "said", "voices", "merged", "sources", "similarity", "quote", "signals"]
         with self.database.begin() as connection:
             return _frame(duplicate_store.groups(connection, self.workspace_id), columns)
+
+    def duplicate_group(self, group_id: str) -> list[dict[str, Any]]:
+        """The signals of a group in their paragraphs, that which a merge would keep first. Raises NotFoundError."""
+        with self.database.begin() as connection:
+            group = merging.group_of(connection, self.workspace_id, group_id)
+            return quotes(connection, self.workspace_id, group["signals"])
 
     def merges(self) -> pd.DataFrame:
         """Merges that were not undone, the newest first: merge, group, kept, merged, merged_at."""

@@ -91,6 +91,7 @@ def test_words_and_meaning_find_and_filters_narrow(bench: Workbench) -> None:
         ({"project": "Calender sync"}, "Did you mean 'Calendar sync'"),
         ({"cluster": "C-none"}, "no cluster 'C-none'"),
         ({"since": "yesterday"}, "no date: write it as 2026-05-31"),
+        ({"since": "2026-05-04", "until": "2026-05-03"}, "No day is in both: --since 2026-05-04 is after"),
     ],
 )
 def test_a_wrong_filter_is_answered_with_what_there_is(
@@ -143,6 +144,7 @@ def test_similar_projects_by_words_and_by_project(bench: Workbench) -> None:
     assert (found.iloc[0]["word_rank"], found.iloc[0]["vector_rank"]) == (1, 1)
     own = found.iloc[0]["id"]
     assert list(bench.similar_projects(own)["name"]) == ["Offline notes"]
+    assert list(bench.similar_projects("calendar Sync")["name"]) == ["Offline notes"]
     with pytest.raises(NotFoundError, match="no project P-none"):
         bench.similar_projects("P-none")
 
@@ -206,6 +208,11 @@ def test_the_command_lists_merges_and_undoes(command: Any, story: Story, bench: 
     bench.pipeline.duplicate_signals("acme")
     (group,) = json.loads(command("duplicates", "--json"))["groups"]
     assert group["group"] in command("duplicates")
+    assert "and 1 more" not in command("duplicates", "--limit", "1")
+    assert [one["id"] for one in json.loads(command("duplicates", "show", group["group"], "--json"))] == group[
+        "signals"
+    ]
+    assert f"merge {group['group']} --keep {group['signals'][0]}" in command("duplicates", "show", group["group"])
     done = json.loads(command("duplicates", "merge", group["group"], "--json"))
     assert len(done["merged_ids"]) == 1
     assert "said 2 times" in command("search", "appointment")

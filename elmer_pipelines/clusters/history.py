@@ -55,8 +55,8 @@ class Change:
 class Preview:
     """What a full clustering would change if it were made now; nothing was written.
 
-    `next_run` is what the next run would do by itself. `moved` of the `kept` signals, those that had a place before,
-    would be in another theme, `unclustered` of all `signals` in none.
+    `next_run` is what the next run would do by itself, `whole` whether that is this. `moved` of the `kept` signals,
+    those that had a place before, would be in another theme, `unclustered` of all `signals` in none.
     """
 
     next_run: str
@@ -67,6 +67,7 @@ class Preview:
     clusters_before: int
     clusters: int
     changes: tuple[Change, ...]
+    whole: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -93,11 +94,12 @@ def cluster_of(connection: Connection, workspace_id: str, cluster_id: str) -> di
 
 def history(connection: Connection, workspace_id: str, cluster_id: str) -> list[Entry]:
     """What happened to a cluster, the oldest first, the others by their names. Raises NotFoundError."""
-    wanted = cluster_of(connection, workspace_id, cluster_id)["id"]
+    found = cluster_of(connection, workspace_id, cluster_id)
+    wanted, level = found["id"], found["level"]
     rows = store.history(connection, workspace_id, wanted)
-    names = names_of(connection, workspace_id, (one for row in rows for one in _others(row["detail"])))
+    names = names_of(connection, workspace_id, (one for row in rows for one in others(row["detail"])))
     return [
-        Entry(row["at"], row["event"], sentence(row["event"], row["detail"], wanted, names), row["detail"])
+        Entry(row["at"], row["event"], sentence(row["event"], row["detail"], wanted, names, level), row["detail"])
         for row in rows
     ]
 
@@ -113,7 +115,7 @@ def preview(connection: Connection, workspace_id: str, embedder: EmbeddingModel)
     now = standing(connection, workspace_id, embedder)
     found = reclustering.work_out(connection, workspace_id, embedder)
     events = [(level, one) for level in LEVELS for one in found.events[level] if reclustering.worth_noting(one)]
-    ids = {one.cluster_id for _, one in events} | {other for _, one in events for other in _others(one.detail)}
+    ids = {one.cluster_id for _, one in events} | {other for _, one in events for other in others(one.detail)}
     names = names_of(connection, workspace_id, ids)
     quotes = _quotes(connection, workspace_id, found, {one.cluster_id for _, one in events} - names.keys())
     return Preview(
@@ -125,11 +127,12 @@ def preview(connection: Connection, workspace_id: str, embedder: EmbeddingModel)
         len(store.live(connection, workspace_id)),
         found.clusters,
         tuple(_change(level, one, names, quotes) for level, one in events),
+        now.decision.reason is not None,
     )
 
 
 def _change(level: str, one: ClusterEvent, names: Mapping[str, str], quotes: Mapping[str, str]) -> Change:
-    said = sentence(one.event, one.detail, one.cluster_id, names)
+    said = sentence(one.event, one.detail, one.cluster_id, names, level)
     return Change(
         level, one.cluster_id, names.get(one.cluster_id), one.event, said, one.detail, quotes.get(one.cluster_id)
     )
@@ -146,12 +149,16 @@ def _quotes(connection: Connection, workspace_id: str, found: Reclustering, new:
     return {own: words[signal] for own, (_, signal) in central.items() if signal in words}
 
 
-def _others(detail: Mapping[str, Any]) -> list[str]:
+def others(detail: Mapping[str, Any]) -> list[str]:
+    """The other clusters that an event speaks of."""
     return [*detail.get("into", {}), *detail.get("from", {})]
 
 
-def sentence(event: str, detail: Mapping[str, Any], own: str, names: Mapping[str, str]) -> str:
-    """An event for people. Events of earlier versions, which named the others without counts, are told as well."""
+def sentence(event: str, detail: Mapping[str, Any], own: str, names: Mapping[str, str], level: str = "theme") -> str:
+    """An event for people. Events of earlier versions, which named the others without counts, are told as well.
+
+    Signals that leave a need or an area for no other one are not unclustered by that: their theme may keep them.
+    """
     into, source = _counted(detail.get("into", {})), _counted(detail.get("from", {}))
     if event in ("appeared", "returned"):
         came = {"appeared": "appeared", "returned": "came back"}[event]
@@ -169,7 +176,9 @@ def sentence(event: str, detail: Mapping[str, Any], own: str, names: Mapping[str
         parts = [_listed("took in", source, own, names) or "merged"]
     else:
         parts = ["ended" if event == "ended" else event, _listed("to", into, own, names)]
-        parts += [f"{detail[one]:,} {one}" for one in ("unclustered", "retired") if detail.get(one)]
+        nowhere = "unclustered" if level == "theme" else f"to no other {level}"
+        told = (("unclustered", nowhere), ("retired", "retired"))
+        parts += [f"{detail[one]:,} {words}" for one, words in told if detail.get(one)]
     return ", ".join(part for part in parts if part)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from elmer_pipelines.clusters.history import names_of, others, sentence
 from elmer_pipelines.clusters.material import LEVELS
 from elmer_pipelines.store import clusterings, profiles
 from elmer_pipelines.store import clusters as store
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.clusters import Level
 
 _SHOWN = 20
-_EVENTS = ("appeared", "split", "merged", "ended", "continued")
+_EVENTS = ("appeared", "returned", "split", "merged", "ended", "continued")
 
 
 def coverage(connection: Connection, workspace_id: str) -> float | None:
@@ -50,18 +51,25 @@ def levels(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
 
 
 def changes(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
-    """What the last clustering changed, new and ended clusters first: event, cluster, theme, what happened."""
+    """What the last clustering changed, in words, new clusters first: event, level, cluster, theme, what."""
     rows = profiles.last_events(connection, workspace_id)
     order = {event: place for place, event in enumerate(_EVENTS)}
-    rows.sort(key=lambda row: (order.get(row["event"], len(order)), -_size(row["detail"]), row["cluster_id"]))
+    rows.sort(
+        key=lambda row: (
+            order.get(row["event"], len(order)), row["level"] != "theme", -_size(row["detail"]), row["cluster_id"]
+        )
+    )  # fmt: skip
+    shown = rows[:_SHOWN]
+    names = names_of(connection, workspace_id, (one for row in shown for one in others(row["detail"])))
     return [
         {
             "event": row["event"],
+            "level": row["level"] or "",
             "cluster": row["cluster_id"],
             "theme": row["theme"] or "",
-            "what": _told(row["detail"]),
+            "what": sentence(row["event"], row["detail"], row["cluster_id"], names, row["level"] or "theme"),
         }
-        for row in rows[:_SHOWN]
+        for row in shown
     ]
 
 
@@ -77,14 +85,3 @@ def clusters(connection: Connection, workspace_id: str, level: Level = "theme") 
 
 def _size(detail: dict[str, Any]) -> int:
     return int(detail.get("size") or detail.get("before") or 0)
-
-
-def _told(detail: dict[str, Any]) -> str:
-    """The counts and the other side's clusters, in words."""
-    names = ("before", "size", "stayed", "joined", "left", "placed", "retired")
-    told = [f"{name} {detail[name]}" for name in names if isinstance(detail.get(name), int)]
-    for name in ("from", "into"):
-        others = detail.get(name)
-        if others:
-            told.append(f"{name} {', '.join(map(str, others))}")
-    return ", ".join(told)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines import notifications
 from elmer_pipelines.clusters.material import LEVELS
-from elmer_pipelines.clusters.trends import RECENT_WEEKS, SPIKE_RATE, Heard, Trend, cluster_trends, monday
+from elmer_pipelines.clusters.trends import RECENT_WEEKS, SPIKE_RATE, Heard, Trend, Verdict, cluster_trends, monday
 from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.steps import StepResult
 from elmer_pipelines.store import trends as store
@@ -32,6 +32,7 @@ _VERSION = 3
 _SPIKES = ("new", "growing")
 _SHOWN = 20
 _LINE_WEEKS = 26
+_CHANGING: tuple[Verdict, ...] = ("new", "growing", "fading", "stable", "unclear")
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -92,7 +93,7 @@ def follow_trends(
     if settings is not None:
         result.counts["spikes_told"] = tell(database, workspace_id, settings)
     with database.begin() as connection:
-        themes = store.trends(connection, workspace_id)
+        themes = sorted(store.trends(connection, workspace_id), key=changing)
     result.counts["dated_signals"] = len(dated)
     result.counts["documents"] = len({one.document_id for one in dated})
     result.counts.update(sorted(Counter(one["verdict"] for one in themes).items()))
@@ -122,14 +123,26 @@ def tell(database: Database, workspace_id: str, settings: Settings) -> int:
     return len(untold)
 
 
+def changing(trend: dict[str, Any]) -> int:
+    """Sorts rows of `store.trends`: those that change before those that don't."""
+    return _CHANGING.index(trend["verdict"])
+
+
 def shown(trend: dict[str, Any]) -> dict[str, Any]:
-    """A row of `store.trends` for people: the last 26 weeks as a line of bars, and the verdict with its arithmetic."""
+    """A row of `store.trends` for people: the last 26 weeks as a line of bars, and the verdict with its arithmetic.
+
+    In short columns, documents with the cluster of all documents: a sentence is a ribbon of words in Dagster's pages.
+    """
+    found = trend["arithmetic"]
     return {
         "theme": trend["theme"] or trend["cluster_id"],
-        "signals": trend["size"],
         "verdict": trend["verdict"],
+        "q": "" if found["q_value"] is None else f"{found['q_value']:.2g}",
+        "signals": trend["size"],
         "weeks": sparkline(trend["weeks"]),
-        "arithmetic": trend["arithmetic"].get("told", ""),
+        "last 4 weeks": f"{found['recent']:,} of {found['recent_total']:,}",
+        "expected": "" if found["expected"] is None else f"{found['expected']:.1f}",
+        "before": f"{found['past']:,} of {found['past_total']:,}",
     }
 
 

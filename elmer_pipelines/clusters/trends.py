@@ -79,8 +79,8 @@ class Arithmetic:
     @property
     def told(self) -> str:
         """The same in words."""
-        lately = f"Heard in {self.recent} of {self.recent_total} documents of the last {RECENT_WEEKS} weeks"
-        before = f"in {self.past} of {self.past_total} of up to {PAST_WEEKS} weeks before"
+        lately = f"Heard in {self.recent:,} of {self.recent_total:,} documents of the last {RECENT_WEEKS} weeks"
+        before = f"in {self.past:,} of {self.past_total:,} of up to {PAST_WEEKS} weeks before"
         if self.expected is None or self.q_value is None:
             return f"{lately} and {before}: too little to compare."
         change = f"without a change {self.expected:.1f} were to be expected lately"

@@ -9,11 +9,15 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.clusters.history import cluster_of, history, names_of
+from elmer_pipelines.clusters.trending import changing, sparkline
 from elmer_pipelines.store import clusters as store
-from elmer_pipelines.store import pins
+from elmer_pipelines.store import pins, profiles, projects
+from elmer_pipelines.store import trends as trend_store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from elmer_pipelines.store.clusters import Level
 
 _SHOWN = ("id", "level", "theme", "size", "severity", "frequency", "confidence", "suggested_action", "trend")
 
@@ -38,24 +42,62 @@ def tree(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
 
 
 def shown(connection: Connection, workspace_id: str, cluster_id: str) -> dict[str, Any]:
-    """A cluster of any level, ended or not; `signal_ids` are its members, the most central first.
+    """A cluster of any level, ended or not; `signal_ids` are its members, those chosen to speak for it first, then the
+    most central.
 
     Raises NotFoundError.
     """
     row = cluster_of(connection, workspace_id, cluster_id)
+    level = row["level"]
     beside = tree(connection, workspace_id)
     own = next((one for one in beside if one["id"] == row["id"]), None)
-    members = store.members_of(connection, workspace_id, row["level"]).get(row["id"], [])
+    members = store.members_of(connection, workspace_id, level).get(row["id"], [])
+    spoken = [one for one in row.pop("central_signal_ids") if one in set(members)]
     parent = row["parent_id"]
     return {
         **row,
-        "trend": own["trend"] if own else None,
+        **profiles.of_level(connection, workspace_id, level).get(row["id"], profiles.NOTHING),
+        **_trend(connection, workspace_id, row),
+        "suggested_project": _project(connection, workspace_id, row["suggested_project_id"]) if own else None,
         "parent": {"id": parent, "theme": names_of(connection, workspace_id, [parent])[parent]} if parent else None,
         "parts": [{key: one[key] for key in _SHOWN} for one in beside if one["parent_id"] == row["id"]],
         "pins": [one for one in pins.every(connection, workspace_id) if _concerns(one, row["id"], set(members))],
         "history": [one.__dict__ for one in history(connection, workspace_id, row["id"])],
-        "signal_ids": members,
+        "signal_ids": list(dict.fromkeys([*spoken, *members])),
     }
+
+
+def trends(connection: Connection, workspace_id: str, level: Level = "theme") -> list[dict[str, Any]]:
+    """Of the live clusters of a level how they grow or fade, with the arithmetic: those that change first.
+
+    Each has id, theme, size, verdict, `line` (a bar for each of the last weeks), `arithmetic` in words and `weeks`.
+    """
+    rows = sorted(trend_store.trends(connection, workspace_id, level), key=changing)
+    return [
+        {
+            "id": one["cluster_id"],
+            **{key: one[key] for key in ("theme", "size", "verdict")},
+            "line": sparkline(one["weeks"]),
+            "arithmetic": one["arithmetic"].get("told", ""),
+            "weeks": one["weeks"],
+        }
+        for one in rows
+    ]
+
+
+def _trend(connection: Connection, workspace_id: str, row: dict[str, Any]) -> dict[str, Any]:
+    rows = trends(connection, workspace_id, row["level"]) if row["ended_at"] is None else []
+    found = next((one for one in rows if one["id"] == row["id"]), None)
+    return {
+        "trend": found["verdict"] if found else None,
+        "line": found["line"] if found else "",
+        "arithmetic": found["arithmetic"] if found else None,
+    }
+
+
+def _project(connection: Connection, workspace_id: str, project_id: str | None) -> dict[str, Any] | None:
+    wanted = (one for one in projects.live(connection, workspace_id) if one.id == project_id)
+    return next(({"id": one.id, "name": one.name} for one in wanted), None)
 
 
 def _concerns(pin: dict[str, Any], cluster_id: str, members: set[str]) -> bool:

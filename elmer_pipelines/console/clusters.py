@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,10 +21,25 @@ if TYPE_CHECKING:
     from elmer_pipelines.clusters.history import Preview
 
 app = typer.Typer(help="Look at clusters and their history; name them, pin signals, cluster again.")
+
+
+class Level(StrEnum):
+    """What `--level` takes."""
+
+    area = "area"
+    theme = "theme"
+    need = "need"
+
+
 ClusterArgument = Annotated[str, typer.Argument(metavar="ID", help="C-… of an area, theme or need.")]
 
-_QUOTES = 5
-_UNCLUSTERED = 50
+_QUOTES = 3  # those chosen to speak for a cluster
+_UNCLUSTERED = 30
+_EVENTS = 3  # of the last ones, shown with a cluster; `history` has all
+_SHARES = 6  # segments and sources, the largest
+_WORDS = 200
+_MOVES = ("new", "growing", "fading")
+_VERDICT_STYLE = {"new": "green", "growing": "green", "fading": "yellow", "stable": ""}
 _CHANGES = 40  # shown of a dry run; --json has all
 _EVENT_STYLE = {
     "appeared": "green", "returned": "green", "ended": "red", "split": "yellow", "merged": "yellow", "continued": ""
@@ -38,17 +56,26 @@ def tree(context: typer.Context, workspace: WorkspaceOption = None, as_json: Jso
     if as_json:
         print_json(rows)
         return
+    if not rows and alone:
+        why = "there is one signal only" if alone == 1 else f"no two of {alone:,} signals are near enough"
+        terminal.out.print(f"There are no clusters: {why} ([bold]elmer clusters unclustered[/bold]).")
+        return
     if not rows:
         terminal.out.print("There are no clusters yet: [bold]elmer run[/bold] makes them.")
         return
     terminal.out.print(_tree(rows))
     sizes = [one["size"] for one in rows if one["level"] == "theme"]
     terminal.out.print(
-        f"\n{len(sizes):,} themes with {sum(sizes):,} signals; {alone:,} signals fit none "
-        f"([bold]elmer clusters unclustered[/bold]). Next: [bold]elmer clusters show {rows[0]['id']}[/bold]"
+        f"\n{terminal.counted(len(sizes), 'theme')} with {terminal.counted(sum(sizes), 'signal')}; {_alone(alone)} "
+        f"([bold]elmer clusters unclustered[/bold]). Next: [bold]elmer clusters show {rows[0]['id']}[/bold], "
+        "[bold]elmer clusters trends[/bold]"
     )
     if recall is not None and recall < 1.0:
         terminal.out.print(f"Grouped by {recall:.1%} of the signals' true nearest neighbours, measured on a sample.")
+
+
+def _alone(number: int) -> str:
+    return f"{terminal.counted(number, 'signal')} {'fits' if number == 1 else 'fit'} none"
 
 
 def _tree(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -71,7 +98,7 @@ def _tree(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 @app.command()
 def show(cluster_id: ClusterArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """One cluster: what it amounts to, what is above and below it, its most central quotes, pins and last events."""
+    """One cluster: what it amounts to and what sets it apart, its trend, its parts, quotes, pins and last events."""
     with open_workbench(workspace) as bench:
         found = bench.cluster(cluster_id)
     if as_json:
@@ -81,13 +108,7 @@ def show(cluster_id: ClusterArgument, workspace: WorkspaceOption = None, as_json
     ended = f", ended on {found['ended_at']:%Y-%m-%d}" if found["ended_at"] else ""
     title = terminal.harmless(found["theme"] or "not named yet")
     out.print(Text.assemble((f"{found['level']} {found['id']}", "bold"), "  ", title, (ended, "red")))
-    names = ("size", "severity", "frequency", "confidence", "suggested_action", "trend")
-    facts = [f"{name.replace('_', ' ')}: {_fact(found[name])}" for name in names if found[name] is not None]
-    out.print(Text("   ".join(facts), style="dim"))
-    if found["parent"]:
-        out.print(Text(f"part of {terminal.harmless(found['parent']['theme'])} ({found['parent']['id']})"))
-    if found["summary"]:
-        out.print(Text(terminal.harmless(found["summary"])))
+    _show_facts(found)
     if found["parts"]:
         out.print()
         out.print(_tree([{**one, "depth": 1, "named_by_person": False} for one in found["parts"]]))
@@ -96,8 +117,51 @@ def show(cluster_id: ClusterArgument, workspace: WorkspaceOption = None, as_json
     if len(found["quotes"]) > _QUOTES:
         out.print(f"… and {len(found['quotes']) - _QUOTES:,} more; --json has all.")
     if found["pins"]:
-        out.print(f"{len(found['pins'])} of your pins concern it: [bold]elmer clusters pins[/bold]")
-    _show_events(found["history"][-3:])
+        pins = "One of your pins concerns" if len(found["pins"]) == 1 else f"{len(found['pins'])} of your pins concern"
+        out.print(f"{pins} it: [bold]elmer clusters pins[/bold]")
+    if found["history"]:
+        out.print("Last events:", style="bold")
+        _show_events(found["history"][-_EVENTS:])
+    if len(found["history"]) > _EVENTS:
+        out.print(f"All {len(found['history']):,}: [bold]elmer clusters history {found['id']}[/bold]")
+
+
+def _show_facts(found: Mapping[str, Any]) -> None:
+    out = terminal.out
+    names = ("size", "severity", "frequency", "confidence", "documents")
+    facts = [f"{name}: {_fact(found[name])}" for name in names if found[name] is not None]
+    out.print(Text("   ".join(facts), style="dim"))
+    heard = [found[name] for name in ("first_heard", "last_heard") if found[name]]
+    told = {
+        "suggested action": _suggested(found),
+        "segments": _numbers(found["segments"]),
+        "sources": _numbers(found["kinds"]),
+        "heard": " to ".join(dict.fromkeys(f"{one:%Y-%m-%d}" for one in heard)),
+        "trend": f"{found['trend']}  {found['line']}" if found["trend"] else "",
+    }
+    if found["named_by_person"] and found["own_theme"]:
+        told["by itself it would be called"] = found["own_theme"]
+    for name, fact in told.items():
+        if fact:
+            out.print(Text.assemble((f"{name}: ", "dim"), terminal.harmless(fact)))
+    if found["arithmetic"]:
+        out.print(Text(found["arithmetic"], style="dim"))
+    if found["parent"]:
+        out.print(Text(f"part of {terminal.harmless(found['parent']['theme'])} ({found['parent']['id']})"))
+    for words in (found["summary"], found["distinction"]):
+        if words:
+            out.print(Text(terminal.harmless(words)))
+
+
+def _suggested(found: Mapping[str, Any]) -> str:
+    action = (found["suggested_action"] or "").replace("_", " ")
+    project = found["suggested_project"]
+    return f"{action}, {project['name']} ({project['id']})" if project else action
+
+
+def _numbers(counts: Mapping[str, int]) -> str:
+    shown = [f"{name.replace('_', ' ')} {number:,}" for name, number in list(counts.items())[:_SHARES]]
+    return ", ".join(shown) + (", …" if len(counts) > _SHARES else "")
 
 
 def _fact(value: Any) -> str:
@@ -112,15 +176,51 @@ def unclustered(workspace: WorkspaceOption = None, as_json: JsonOption = False) 
     if as_json:
         print_json(rows)
         return
-    shown = [
-        {"signal": one["signal_id"], "words": _short(one["words"]), "nearest": one["nearest_id"],
-         "theme": _short(one["theme"] or "not named yet", 40) if one["nearest_id"] else None,
-         "similarity": one["similarity"]}
-        for one in rows[:_UNCLUSTERED]
-    ]  # fmt: skip
-    terminal.out.print(terminal.table(f"{len(rows):,} signals fit no cluster", shown))
+    out = terminal.out
+    out.print(Text(_alone(len(rows)), style="bold"))
+    for one in rows[:_UNCLUSTERED]:
+        out.print(Text.assemble((f"\n{one['signal_id']}  ", "bold"), terminal.harmless(_short(one["words"], _WORDS))))
+        if one["nearest_id"]:
+            theme = terminal.harmless(one["theme"] or "not named yet")
+            out.print(
+                Text(f"  nearest: {theme} ({one['nearest_id']}), similarity {one['similarity']:.2f}", style="dim")
+            )
     if len(rows) > _UNCLUSTERED:
-        terminal.out.print(f"… and {len(rows) - _UNCLUSTERED:,} more; --json has all.")
+        out.print(f"\n… and {len(rows) - _UNCLUSTERED:,} more; --json has all.")
+    placed = next((one for one in rows if one["nearest_id"]), None)
+    if placed:
+        pinned = f"elmer clusters pin {placed['signal_id']} {placed['nearest_id']}"
+        out.print(f"\nPut one where it belongs: [bold]{pinned}[/bold]", soft_wrap=True)
+
+
+@app.command()
+def trends(
+    level: Annotated[Level, typer.Option(help="Areas, themes or needs.")] = Level.theme,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are stable or unclear.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which clusters are new, grow or fade, week by week, with the arithmetic behind each verdict."""
+    with open_workbench(workspace) as bench:
+        rows = records(bench.trends(level.value))
+    if as_json:
+        print_json(rows)
+        return
+    out = terminal.out
+    shown = [one for one in rows if every or one["verdict"] in _MOVES]
+    for one in shown:
+        verdict = (one["verdict"], _VERDICT_STYLE.get(one["verdict"], "dim"))
+        name = (terminal.harmless(one["theme"] or "not named yet"), "bold")
+        out.print(Text.assemble(name, (f"  {one['id']}", "cyan")), soft_wrap=True)
+        out.print(Text.assemble("  ", verdict, f"  {one['line']}  {terminal.counted(one['size'], 'signal')}"))
+        out.print(Padding(Text(one["arithmetic"], style="dim"), (0, 0, 1, 2)))
+    counts = Counter(one["verdict"] for one in rows)
+    told = ", ".join(f"{number:,} {verdict}" for verdict, number in counts.items())
+    if not rows:
+        out.print(f"No {level.value} has a trend yet: [bold]elmer run[/bold] counts them.")
+        return
+    more = "" if every or len(shown) == len(rows) else " [bold]--all[/bold] shows each."
+    out.print(f"{terminal.counted(len(rows), level.value)}: {told}.{more}")
 
 
 @app.command()
@@ -161,8 +261,9 @@ def plan(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
 def _show_preview(found: Preview) -> None:
     out = terminal.out
     out.print(
-        f"Clustering everything again: {found.clusters_before:,} themes before, {found.clusters:,} after; "
-        f"{found.moved:,} of {found.kept:,} signals would move, {found.unclustered:,} of {found.signals:,} fit none."
+        f"Clustering everything again: {terminal.counted(found.clusters_before, 'theme')} before, {found.clusters:,} "
+        f"after; {found.moved:,} of {terminal.counted(found.kept, 'signal')} would move, "
+        f"{found.unclustered:,} of {found.signals:,} would fit none."
     )
     for level in dict.fromkeys(one.level for one in found.changes):
         out.print(Text(f"\n{level}s", style="bold"))
@@ -177,10 +278,8 @@ def _show_preview(found: Preview) -> None:
             out.print(f"  … and {len(changes) - _CHANGES:,} more; --json has all.")
     if not found.changes:
         out.print("No cluster would change.")
-    out.print(
-        f"\nNothing was written. The next run by itself would: {found.next_run}. "
-        "To have everything clustered again: [bold]elmer clusters again[/bold]"
-    )
+    by_hand = "" if found.whole else " To have everything clustered again: [bold]elmer clusters again[/bold]"
+    out.print(f"\nNothing was written. The next run by itself would: {found.next_run}.{by_hand}")
 
 
 @app.command()

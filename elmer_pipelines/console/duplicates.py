@@ -31,15 +31,43 @@ def listing(
     if as_json:
         print_json({"groups": groups, "merges": merges})
         return
+    if not groups and not merges:
+        terminal.out.print("No two signals say the same.")
+        return
     shown = ("group", "said", "merged", "sources", "similarity", "quote")
     terminal.out.print(terminal.table(f"{len(groups):,} groups of signals that say the same", groups[:limit], shown))
+    if len(groups) > limit:
+        terminal.out.print(f"… and {len(groups) - limit:,} more: [bold]--limit {len(groups)}[/bold]")
     if merges:
         terminal.out.print()
-        rows = [{**one, "merged": len(one["merged"])} for one in merges[:limit]]
+        rows = [
+            {**one, "merged": len(one["merged"]), "merged_at": f"{one['merged_at']:%Y-%m-%d %H:%M}"}
+            for one in merges[:limit]
+        ]
         terminal.out.print(terminal.table("Merged", rows, ("merge", "group", "kept", "merged", "merged_at")))
     open_groups = [one["group"] for one in groups if one["voices"] > 1]
     if open_groups:
-        terminal.out.print(f"\nLet one speak for all: [bold]elmer duplicates merge {open_groups[0]}[/bold]")
+        terminal.out.print(
+            f"\nSee what is in one: [bold]elmer duplicates show {open_groups[0]}[/bold]\n"
+            f"Let one speak for all: [bold]elmer duplicates merge {open_groups[0]}[/bold]"
+        )
+
+
+@app.command("show")
+def show(
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="G-… as `elmer duplicates` lists it.")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Every signal of a group in its paragraph, the one that a merge keeps first."""
+    with open_workbench(workspace) as bench:
+        rows = bench.duplicate_group(group)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        terminal.out.print(terminal.quote(row))
+    terminal.out.print(f"Let one speak for all: [bold]elmer duplicates merge {group} --keep {rows[0]['id']}[/bold]")
 
 
 @app.command("merge")

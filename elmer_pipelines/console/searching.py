@@ -67,7 +67,7 @@ def search(
         return
     for note in found.attrs["notes"]:
         terminal.out.print(Text(terminal.harmless(note), style="yellow"))
-    (_show_projects if projects else _show_signals)(rows, words or f"like {like}")
+    (_show_projects if projects else _show_signals)(rows, words if words is not None else f"like {like}")
 
 
 def _found(

@@ -82,6 +82,11 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] 
     return shown
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 signal`, `1,204 signals`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def harmless(text: str) -> str:
     """Text of others without what would steer the terminal or turn the direction of what follows."""
     return _CONTROL.sub("\ufffd", text)

@@ -5,7 +5,7 @@ What it changes in the tables is in `store/duplicates.py`; finding the groups is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from elmer_pipelines.errors import NotFoundError
 from elmer_pipelines.store import duplicates as store
@@ -16,15 +16,20 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.duplicates import Merge
 
 
+def group_of(connection: Connection, workspace_id: str, group_id: str) -> dict[str, Any]:
+    """A group of duplicates as `store.groups` has it. Raises NotFoundError."""
+    found = store.groups(connection, workspace_id, group_id=group_id)
+    if not found:
+        raise NotFoundError(f"Workspace {workspace_id!r} has no group {group_id}; `elmer duplicates` lists them.")
+    return found[0]
+
+
 def merge_group(connection: Connection, workspace_id: str, group_id: str, keep: str | None = None) -> Merge:
     """Let one signal of a group speak for the others: `keep`, else the oldest that speaks for itself.
 
     Raises NotFoundError for a group that there is not, a signal that is not in it, or one that is merged already.
     """
-    found = store.groups(connection, workspace_id, group_id=group_id)
-    if not found:
-        raise NotFoundError(f"Workspace {workspace_id!r} has no group {group_id}; `elmer duplicates` lists them.")
-    (group,) = found
+    group = group_of(connection, workspace_id, group_id)
     own = group["signals"][: group["voices"]]
     if keep is not None and keep not in own:
         raise NotFoundError(f"{keep} can't be kept: signals of {group_id} that are not merged are {', '.join(own)}.")

@@ -155,11 +155,13 @@ def outdated(connection: Connection, workspace_id: str) -> list[str]:
 
 def find(connection: Connection, workspace_id: str, cluster_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """These clusters of any level, ended ones too: id, level, parent_id, theme (the person's where there is one),
-    size, severity, frequency, confidence, suggested_action, summary, created_at, ended_at, named_by_person."""
+    own_theme (the machine's), size, severity, frequency, confidence, suggested_action, suggested_project_id, summary,
+    distinction, central_signal_ids, created_at, ended_at, named_by_person."""
     rows = connection.execute(
         text(
-            "SELECT id, level, parent_id, coalesce(human_theme, theme) AS theme, size, severity, frequency, "
-            "confidence, suggested_action, summary, created_at, ended_at, human_theme IS NOT NULL AS named_by_person "
+            "SELECT id, level, parent_id, coalesce(human_theme, theme) AS theme, theme AS own_theme, size, "
+            "severity, frequency, confidence, suggested_action, suggested_project_id, summary, distinction, "
+            "central_signal_ids, created_at, ended_at, human_theme IS NOT NULL AS named_by_person "
             "FROM elmer.clusters WHERE workspace_id = :w AND id = ANY(:ids)"
         ).bindparams(bindparam("ids", type_=ARRAY(Text))),
         {"w": workspace_id, "ids": list(cluster_ids)},

@@ -87,7 +87,10 @@ def test_the_clusters_are_shown_to_be_looked_at(
         assert picture.startswith("![Map of the themes](data:image/svg+xml;base64,") and len(picture) < 30_000
     themes, trends = _metadata(instance, "cluster_themes"), _metadata(instance, "cluster_trends")
     assert set(themes["Clusters"].records[0].data) >= {"theme", "size", "suggested_action"}
-    assert set(trends["Trends"].records[0].data) >= {"theme", "verdict", "weeks", "arithmetic"}
+    assert set(trends["Trends"].records[0].data) >= {"theme", "verdict", "q", "weeks", "last 4 weeks", "before"}
+    told = [one.data for one in themes["Changes since last time"].records]
+    assert all(one["theme"] for one in told if one["event"] == "appeared"), "what is new has its name here"
+    assert any("signal" in one["what"] for one in told)
     checks = _checks(instance, outcome)
     assert checks["signal_clusters.stability"].passed
     assert checks["cluster_themes.siblings_have_names_of_their_own"].passed

@@ -66,10 +66,10 @@ def test_only_the_last_clustering_is_told_what_is_new_first(story: Story) -> Non
     )
     with story.database.begin() as connection:
         assert overview.changes(connection, story.workspace_id) == [
-            {"event": "appeared", "cluster": "C-new", "theme": "", "what": "size 3"},
-            {"event": "ended", "cluster": "C-gone", "theme": "", "what": "into C-notes"},
-            {"event": "continued", "cluster": "C-notes", "theme": "notes",
-             "what": "size 5, stayed 1, joined 4, left 0"},
+            {"event": "appeared", "level": "", "cluster": "C-new", "theme": "", "what": "appeared with 3 signals"},
+            {"event": "ended", "level": "", "cluster": "C-gone", "theme": "", "what": "ended, to notes (C-notes)"},
+            {"event": "continued", "level": "theme", "cluster": "C-notes", "theme": "notes",
+             "what": "went on with 5 signals, 4 joined"},
         ]  # fmt: skip
         assert overview.changes(connection, "other") == []
     story.run(

@@ -12,7 +12,7 @@ from corpus import Corpus, TopicEmbedder
 from typer.testing import CliRunner
 
 from elmer_pipelines import cli
-from elmer_pipelines.clusters import overview, reclustering
+from elmer_pipelines.clusters import history, overview, reclustering
 from elmer_pipelines.clusters.clustering import cluster_signals
 from elmer_pipelines.errors import NotFoundError, PinError
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
@@ -101,12 +101,13 @@ def test_what_fits_nowhere_is_listed_with_the_nearest_cluster(corpus: Corpus) ->
     step(corpus)
     (row,) = as_json("unclustered")
     assert row["signal_id"] == stray[0]
-    assert row["nearest_id"] in elmer("unclustered")
-    assert "1 signals fit none" in elmer()
+    assert f"elmer clusters pin {stray[0]} {row['nearest_id']}" in elmer("unclustered")
+    assert "1 signal fits none" in elmer()
 
 
 def test_the_dry_run_says_what_would_change(corpus: Corpus) -> None:
     assert "No cluster would change." in elmer("plan")
+    assert "elmer clusters again" not in elmer("plan"), "the next run does so anyway, of so few signals"
     corpus.add(5, 6)
     before = corpus.everything()
     assert "appeared with 6 signals" in elmer("plan")
@@ -124,7 +125,7 @@ def test_pins_are_entered_listed_and_taken_out(corpus: Corpus) -> None:
     ((pin,),) = [[one["id"] for one in as_json("pin", first, cluster)]]
     assert [one["kind"] for one in as_json("pins")] == ["together", "belongs"]
     assert "belongs to" in elmer("pins")
-    assert "concern it" in elmer("show", cluster)
+    assert "One of your pins concerns it" in elmer("show", cluster)
     assert f"Pin {pin} is taken out" in elmer("unpin", str(pin))
     with pytest.raises(PinError, match="elmer clusters unpin"):
         elmer("pin", "apart", first, second)
@@ -143,3 +144,57 @@ def test_before_the_first_run_there_is_nothing_to_show(corpus: Corpus) -> None:
     for table in ("cluster_members", "clusters"):
         corpus.run(f"DELETE FROM elmer.{table}")
     assert "There are no clusters yet" in elmer()
+
+
+def test_signals_that_are_too_few_or_too_far_apart_for_a_cluster_are_said_to_be(corpus: Corpus) -> None:
+    corpus.retire([row[0] for row in corpus.run("SELECT id FROM elmer.signals")])
+    corpus.add(9)
+    step(corpus)
+    assert "there is one signal only" in elmer()
+    assert "1 signal fits none" in elmer("unclustered")
+    corpus.add(10)
+    step(corpus)
+    assert "no two of 2 signals are near enough" in elmer()
+
+
+def test_trends_are_told_with_their_arithmetic_and_those_that_change_first(corpus: Corpus) -> None:
+    assert elmer("trends").startswith("No theme has a trend yet")
+    grown, same, _ = (one["id"] for one in as_json())
+    weeks = [{"start": "2026-05-04", "count": 1, "total": 9}, {"start": "2026-05-11", "count": 7, "total": 9}]
+    for cluster, verdict in ((same, "stable"), (grown, "growing")):
+        arithmetic = {"told": f"Heard in 7 of 9: {verdict}."}
+        corpus.run(
+            "INSERT INTO elmer.cluster_trends (workspace_id, cluster_id, verdict, weeks, arithmetic) "
+            "VALUES (:w, :c, :v, CAST(:weeks AS jsonb), CAST(:told AS jsonb))",
+            c=cluster, v=verdict, weeks=json.dumps(weeks), told=json.dumps(arithmetic),
+        )  # fmt: skip
+    assert [one["verdict"] for one in as_json("trends")] == ["growing", "stable"]
+    shown = elmer("trends")
+    assert "Heard in 7 of 9: growing." in shown and grown in shown and same not in shown
+    assert "2 themes: 1 growing, 1 stable" in shown
+    assert same in elmer("trends", "--all")
+    assert "No need has a trend yet" in elmer("trends", "--level", "need")
+    own = elmer("show", grown)
+    assert "growing  ▂█" in own
+    assert "Heard in 7 of 9: growing." in own
+
+
+def test_a_cluster_is_shown_with_what_sets_it_apart_and_the_quotes_chosen_for_it(corpus: Corpus) -> None:
+    cluster = as_json()[0]["id"]
+    members = "SELECT signal_id FROM elmer.cluster_members WHERE cluster_id = :c ORDER BY similarity, signal_id LIMIT 3"
+    chosen = [row[0] for row in corpus.run(members, c=cluster)]
+    corpus.run(
+        "UPDATE elmer.clusters SET theme = 'Exports', distinction = 'Not about imports.', human_theme = 'Slow', "
+        "central_signal_ids = CAST(:ids AS jsonb) WHERE id = :c", c=cluster, ids=json.dumps(chosen),
+    )  # fmt: skip
+    assert [one["id"] for one in as_json("show", cluster)["quotes"][:3]] == chosen
+    shown = elmer("show", cluster)
+    assert all(one in shown for one in chosen)
+    assert "Not about imports." in shown and "by itself it would be called: Exports" in shown
+    assert "… and 5 more" in shown
+
+
+def test_signals_that_leave_a_need_are_not_said_to_fit_nowhere() -> None:
+    detail = {"into": {}, "before": 9, "unclustered": 9, "retired": 0}
+    assert history.sentence("ended", detail, "C-1", {}, "need") == "ended, 9 to no other need"
+    assert history.sentence("ended", detail, "C-1", {}) == "ended, 9 unclustered"
