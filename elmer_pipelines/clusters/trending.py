@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from elmer_pipelines import notifications
 from elmer_pipelines.clusters.material import LEVELS
+from elmer_pipelines.clusters.notices import NAMED, SPIKE, note_named, tell
 from elmer_pipelines.clusters.trends import RECENT_WEEKS, SPIKE_RATE, Heard, Trend, Verdict, cluster_trends, monday
 from elmer_pipelines.determinants import Determinants, labelled
 from elmer_pipelines.steps import StepResult
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.database import Database
 
 STEP = "cluster_trends"
-SPIKE = "cluster_spike"
 _VERSION = 3
 _SPIKES = ("new", "growing")
 _SHOWN = 20
@@ -71,6 +70,8 @@ def follow_trends(
 ) -> StepResult:
     """Count every cluster by week and say whether it grows, fades or is stable; tell people of a spike, once.
 
+    And of clusters they named that the last clustering divided or joined (`notices.py`).
+
     A spike is a theme that is `new` or `growing` at the end of a week that is over, at a false discovery rate of 2.5 %:
     looked at each night and at 10 %, chance alone would tell half of all workspaces of one within twelve weeks
     (decision 10). It is not told again for as long as the same weeks count as recent, however often the step runs; with
@@ -87,11 +88,13 @@ def follow_trends(
         themes = {one: level for one, level in live.items() if level == "theme"}
         settled = found if ends.complete == ends.latest else _trends(dated, themes, ends.complete)
         _note_spikes(connection, workspace_id, settled, ends.complete)
+        note_named(connection, workspace_id)
         return StepResult(STEP)
 
     result = work_whole(database, workspace_id, STEP, _determined_by(dated, live, ends), do, run_id=run_id)
     if settings is not None:
-        result.counts["spikes_told"] = tell(database, workspace_id, settings)
+        told = tell(database, workspace_id, settings)
+        result.counts["spikes_told"], result.counts["named_changes_told"] = told[SPIKE], told[NAMED]
     with database.begin() as connection:
         themes = sorted(store.trends(connection, workspace_id), key=changing)
     result.counts["dated_signals"] = len(dated)
@@ -99,28 +102,6 @@ def follow_trends(
     result.counts.update(sorted(Counter(one["verdict"] for one in themes).items()))
     result.tables["Trends"] = [shown(one) for one in themes[:_SHOWN]]
     return result
-
-
-def tell(database: Database, workspace_id: str, settings: Settings) -> int:
-    """Tell people what they have not been told yet; returns how much that was.
-
-    A notice is marked as told with the line that tells it: one that a killed process has written is not written again.
-    """
-    with database.begin() as connection:
-        untold = store.untold(connection, workspace_id)
-        if not untold:
-            return 0
-        written = {
-            (line.get("cluster"), line.get("week"))
-            for line in notifications.notifications(settings)
-            if line["kind"] == SPIKE and line["workspace"] == workspace_id
-        }
-        for one in untold:
-            if (one.cluster_id, one.week.isoformat()) not in written:
-                week = one.week.isoformat()
-                notifications.notify(settings, SPIKE, workspace_id, one.message, cluster=one.cluster_id, week=week)
-            store.told(connection, workspace_id, one)
-    return len(untold)
 
 
 def changing(trend: dict[str, Any]) -> int:
@@ -184,7 +165,7 @@ def _note_spikes(connection: Connection, workspace_id: str, found: dict[str, Tre
         sure = trend.arithmetic.q_value is not None and trend.arithmetic.q_value <= SPIKE_RATE
         if trend.verdict in _SPIKES and sure:
             message = f"{one['theme'] or one['cluster_id']} is {trend.verdict}. {trend.arithmetic.told}"
-            spikes.append(store.Notice(one["cluster_id"], week, message, {"verdict": trend.verdict}))
+            spikes.append(store.Notice(one["cluster_id"], week, message, {"verdict": trend.verdict}, SPIKE))
     store.note(connection, workspace_id, spikes, quiet_since=week - timedelta(weeks=RECENT_WEEKS - 1))
 
 

@@ -81,12 +81,14 @@ def clustered(connection: Connection, workspace_id: str) -> tuple[int, int]:
 
 
 def last_events(connection: Connection, workspace_id: str) -> list[dict[str, Any]]:
-    """What the last full clustering did, rows of one transaction: cluster_id, event, detail, level, theme."""
+    """What the last full clustering did, rows of one transaction: at, cluster_id, event, detail, level, theme,
+    named_by_person."""
     rows = connection.execute(
         text(
             "WITH last AS (SELECT coalesce((SELECT max(at) FROM elmer.clusterings WHERE workspace_id = :w), "
             "(SELECT max(at) FROM elmer.cluster_events WHERE workspace_id = :w)) AS at) "
-            "SELECT e.cluster_id, e.event, e.detail, c.level, coalesce(c.human_theme, c.theme) AS theme "
+            "SELECT e.at, e.cluster_id, e.event, e.detail, c.level, coalesce(c.human_theme, c.theme) AS theme, "
+            "c.human_theme IS NOT NULL AS named_by_person "
             "FROM elmer.cluster_events e JOIN last USING (at) LEFT JOIN elmer.clusters c "
             "ON c.workspace_id = e.workspace_id AND c.id = e.cluster_id WHERE e.workspace_id = :w ORDER BY e.id"
         ),

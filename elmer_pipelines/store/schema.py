@@ -375,6 +375,7 @@ notices = Table(
     _key("workspace_id"),
     _key("cluster_id"),
     Column("week", Date, primary_key=True),
+    Column("kind", Text, primary_key=True, server_default="cluster_spike"),
     Column("message", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default="{}"),
     _at("created_at", default=True),

@@ -32,12 +32,13 @@ class Dated:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about a cluster in the week that begins with this Monday."""
+    """Something about a cluster in the week that begins with this Monday, or on this day; `kind` says what."""
 
     cluster_id: str
     week: date
     message: str
     detail: dict[str, Any]
+    kind: str
 
 
 def dated(connection: Connection, workspace_id: str) -> list[Dated]:
@@ -112,13 +113,14 @@ def note(connection: Connection, workspace_id: str, notices: Sequence[Notice], *
     for one in notices:
         new += connection.execute(
             text(
-                "INSERT INTO elmer.notices (workspace_id, cluster_id, week, message, detail) "
-                "SELECT :w, :c, :week, :message, CAST(:detail AS jsonb) WHERE NOT EXISTS (SELECT FROM elmer.notices "
-                "WHERE workspace_id = :w AND cluster_id = :c AND week >= :since) ON CONFLICT DO NOTHING"
+                "INSERT INTO elmer.notices (workspace_id, cluster_id, week, message, detail, kind) "
+                "SELECT :w, :c, :week, :message, CAST(:detail AS jsonb), :kind WHERE NOT EXISTS (SELECT FROM "
+                "elmer.notices WHERE workspace_id = :w AND cluster_id = :c AND kind = :kind AND week >= :since) "
+                "ON CONFLICT DO NOTHING"
             ),
             {
                 "w": workspace_id, "c": one.cluster_id, "week": one.week, "message": one.message,
-                "detail": json.dumps(one.detail), "since": quiet_since,
+                "detail": json.dumps(one.detail), "since": quiet_since, "kind": one.kind,
             },
         ).rowcount  # fmt: skip
     return new
@@ -128,8 +130,8 @@ def untold(connection: Connection, workspace_id: str) -> list[Notice]:
     """Notices nobody has been told yet, oldest first, locked until the transaction ends: others don't see them."""
     rows = connection.execute(
         text(
-            "SELECT cluster_id, week, message, detail FROM elmer.notices WHERE workspace_id = :w AND told_at IS NULL "
-            "ORDER BY week, cluster_id FOR UPDATE SKIP LOCKED"
+            "SELECT cluster_id, week, message, detail, kind FROM elmer.notices "
+            "WHERE workspace_id = :w AND told_at IS NULL ORDER BY week, cluster_id, kind FOR UPDATE SKIP LOCKED"
         ),
         {"w": workspace_id},
     )
@@ -139,6 +141,9 @@ def untold(connection: Connection, workspace_id: str) -> list[Notice]:
 def told(connection: Connection, workspace_id: str, notice: Notice) -> None:
     """People have been told."""
     connection.execute(
-        text("UPDATE elmer.notices SET told_at = now() WHERE workspace_id = :w AND cluster_id = :c AND week = :week"),
-        {"w": workspace_id, "c": notice.cluster_id, "week": notice.week},
+        text(
+            "UPDATE elmer.notices SET told_at = now() "
+            "WHERE workspace_id = :w AND cluster_id = :c AND week = :week AND kind = :kind"
+        ),
+        {"w": workspace_id, "c": notice.cluster_id, "week": notice.week, "kind": notice.kind},
     )

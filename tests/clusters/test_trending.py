@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from story import Story
 
 from elmer_pipelines import notifications
-from elmer_pipelines.clusters.trending import SPIKE, follow_trends, sparkline, wanted_trends
+from elmer_pipelines.clusters.notices import NAMED, SPIKE
+from elmer_pipelines.clusters.trending import follow_trends, sparkline, wanted_trends
 from elmer_pipelines.clusters.trends import FALSE_DISCOVERY_RATE, SPIKE_RATE
 from elmer_pipelines.settings import Settings, load_settings
 from elmer_pipelines.store import trends as store
@@ -117,6 +119,26 @@ def test_a_process_that_was_killed_leaves_neither_a_spike_untold_nor_one_told_tw
     follow_trends(story.database, story.workspace_id, settings)
     assert spikes(settings) == [("C-notes", "2026-03-23")]
     assert story.run("SELECT count(*) FROM elmer.notices WHERE workspace_id = :w AND told_at IS NULL")[0][0] == 0
+
+
+def test_people_are_told_once_when_a_cluster_they_named_is_divided(story: Story, settings: Settings) -> None:
+    notes = story.cluster("notes", said(story, "note", [3] * 8))
+    bills = story.cluster("bills", said(story, "bill", [3] * 8))
+    story.run("UPDATE elmer.clusters SET human_theme = 'Lost & stolen' WHERE workspace_id = :w AND id = :c", c=notes)
+    at = datetime(2026, 3, 30, 2, tzinfo=UTC)
+    for cluster, event in ((notes, "split"), (bills, "split"), (notes, "continued")):
+        story.run(
+            "INSERT INTO elmer.cluster_events (workspace_id, cluster_id, event, detail, at) "
+            "VALUES (:w, :c, :event, CAST(:detail AS jsonb), :at)",
+            c=cluster, event=event, detail=json.dumps({"into": {cluster: 20, bills: 4}}), at=at,
+        )  # fmt: skip
+    result = follow_trends(story.database, story.workspace_id, settings)
+    assert result.counts["named_changes_told"] == 1
+    (line,) = notifications.notifications(settings)
+    assert (line["kind"], line["cluster"]) == (NAMED, notes)
+    assert line["message"].startswith(f"Lost & stolen, which you named so ({notes}): split: 20 stayed, 4 to bills (")
+    story.signal("One more note", occurred_at=at)  # the step runs again, and the clustering is still the last
+    assert follow_trends(story.database, story.workspace_id, settings).counts["named_changes_told"] == 0
 
 
 def test_every_level_has_trends_and_only_themes_have_spikes(story: Story, settings: Settings) -> None:
