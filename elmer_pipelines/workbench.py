@@ -11,26 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from elmer_pipelines import searching
-from elmer_pipelines.cluster_map import picture
-from elmer_pipelines.clusters import history as told
-from elmer_pipelines.clusters import overview, pinning
-from elmer_pipelines.clusters import views as cluster_views
-from elmer_pipelines.clusters.clustering import ask_again
+from elmer_pipelines.cluster_bench import ClusterBench
 from elmer_pipelines.documents.workspace_file import read_workspace_file, write_starter
 from elmer_pipelines.errors import NotFoundError, WorkspaceError
 from elmer_pipelines.explaining import Explanation, explain
+from elmer_pipelines.frames import frame
 from elmer_pipelines.installation import open_database
 from elmer_pipelines.inventory import inventory
 from elmer_pipelines.notifications import withhold
 from elmer_pipelines.pipeline import Pipeline
-from elmer_pipelines.planning import StepPlan, plan, reading
+from elmer_pipelines.planning import StepPlan, plan
 from elmer_pipelines.purging import Purge, plan_purge, purge
 from elmer_pipelines.searching import Filters, Found
 from elmer_pipelines.settings import WORKSPACE_ID, load_settings
 from elmer_pipelines.signals import merging
 from elmer_pipelines.store import artifacts as artifact_store
-from elmer_pipelines.store import batches, budgets, cluster_members, journal, outcomes, workspaces
-from elmer_pipelines.store import clusters as cluster_store
+from elmer_pipelines.store import batches, budgets, journal, outcomes, workspaces
 from elmer_pipelines.store import documents as document_store
 from elmer_pipelines.store import duplicates as duplicate_store
 from elmer_pipelines.store import projects as project_store
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
 
     from elmer_pipelines.batching.collecting import Collected
     from elmer_pipelines.settings import Settings
-    from elmer_pipelines.store.clusters import Level
     from elmer_pipelines.store.duplicates import Merge
 
 Exported = Literal["documents", "signals", "clusters", "links", "artifacts"]
@@ -59,7 +54,7 @@ _SIGNAL_COLUMNS = [
 _WHY = ["score", "word_rank", "vector_rank", "similarity"]
 
 
-class Workbench:
+class Workbench(ClusterBench):
     """One workspace to look at and correct. `Workbench()` opens the current folder's installation.
 
     `workspace` is an id, by default DEFAULT_WORKSPACE_ID where that is registered, else the only one there is. Raises
@@ -99,113 +94,30 @@ class Workbench:
     def documents(self) -> pd.DataFrame:
         """Live documents: id, address, title, kind, format, version, occurred_at, people, characters, signals."""
         with self.database.begin() as connection:
-            return _frame(document_store.listing(connection, self.workspace_id))
+            return frame(document_store.listing(connection, self.workspace_id))
 
     def signals(self) -> pd.DataFrame:
         """Live signals, a row each, with the document's address, the place, and their cluster and projects."""
         with self.database.begin() as connection:
             rows = signal_store.live(connection, self.workspace_id)
-        return _frame(rows, _SIGNAL_COLUMNS)
-
-    def clusters(self, level: Level = "theme") -> pd.DataFrame:
-        """Live areas, themes or needs, largest first: id, theme, summary, distinction, size, severity, frequency,
-        confidence, suggested_action, trend, documents, kinds, segments, first_heard, last_heard, weeks…"""
-        with self.database.begin() as connection:
-            return _frame(overview.clusters(connection, self.workspace_id, level))
-
-    def cluster_tree(self) -> list[dict[str, Any]]:
-        """Areas, themes and needs as rows in the order of a tree, each with its `depth`; plain values."""
-        with self.database.begin() as connection:
-            return cluster_views.tree(connection, self.workspace_id)
-
-    def neighbour_recall(self) -> float | None:
-        """The share of true neighbours that the last clustering saw: 1 where it compared all with all."""
-        with self.database.begin() as connection:
-            return overview.neighbour_recall(connection, self.workspace_id)
-
-    def cluster(self, cluster_id: str) -> dict[str, Any]:
-        """One cluster of any level, ended or not: what it amounts to, what is above and below it, its quotes, pins and
-        history. Raises NotFoundError."""
-        with self.database.begin() as connection:
-            found = cluster_views.shown(connection, self.workspace_id, cluster_id)
-            found["quotes"] = quotes(connection, self.workspace_id, found.pop("signal_ids"))
-        return found
-
-    def trends(self, level: Level = "theme") -> pd.DataFrame:
-        """How clusters grow or fade, those that change first: id, theme, size, verdict, line, arithmetic, weeks."""
-        with self.database.begin() as connection:
-            rows = cluster_views.trends(connection, self.workspace_id, level)
-        return _frame(rows, ["id", "theme", "size", "verdict", "line", "arithmetic", "weeks"])
-
-    def cluster_map(self) -> str | None:
-        """A picture of the themes, like ones near each other, as SVG; None without any."""
-        with self.database.begin() as connection:
-            return picture(connection, self.workspace_id, self.pipeline.embedder.model)
-
-    def unclustered(self) -> pd.DataFrame:
-        """Signals in no cluster: signal_id, words, nearest_id, theme and similarity of the nearest cluster."""
-        with self.database.begin() as connection:
-            rows = cluster_members.unclustered(connection, self.workspace_id)
-        return _frame(rows, ["signal_id", "words", "nearest_id", "theme", "similarity"])
-
-    def cluster_history(self, cluster_id: str) -> pd.DataFrame:
-        """What happened to a cluster: at, event, said, detail. Raises NotFoundError."""
-        with self.database.begin() as connection:
-            entries = told.history(connection, self.workspace_id, cluster_id)
-        return _frame([one.__dict__ for one in entries], ["at", "event", "said", "detail"])
-
-    def plan_clusters(self) -> told.Preview:
-        """What a full clustering would change, before it does; nothing is written."""
-        with reading(self.database) as connection:
-            return told.preview(connection, self.workspace_id, self.pipeline.embedder)
-
-    def cluster_again(self) -> None:
-        """Have the next run cluster everything again, whatever has changed."""
-        ask_again(self.database, self.workspace_id)
-
-    def pins(self) -> pd.DataFrame:
-        """Your pins: id, kind, signal_id, words, other_signal_id, other_words, cluster_id, theme, state, created_at."""
-        with self.database.begin() as connection:
-            rows = pinning.listed(connection, self.workspace_id)
-        columns = ["id", "kind", "signal_id", "words", "other_signal_id", "other_words", "cluster_id", "theme", "state"]
-        return _frame(rows, [*columns, "created_at"])
-
-    def pin(self, signal_id: str, cluster_id: str) -> int:
-        """Have a signal belong to a cluster from the next run on; the pin's id. Raises NotFoundError, PinError."""
-        with self.database.begin() as connection:
-            return pinning.pin_to(connection, self.workspace_id, signal_id, cluster_id)
-
-    def pin_together(self, *signal_ids: str) -> list[int]:
-        """Keep signals in one cluster; the pins' ids. Raises NotFoundError, PinError."""
-        with self.database.begin() as connection:
-            return pinning.pin_together(connection, self.workspace_id, signal_ids)
-
-    def pin_apart(self, *signal_ids: str) -> list[int]:
-        """Never have any two of these in one cluster; the pins' ids. Raises NotFoundError, PinError."""
-        with self.database.begin() as connection:
-            return pinning.pin_apart(connection, self.workspace_id, signal_ids)
-
-    def unpin(self, pin_id: int) -> None:
-        """Take a pin out. Raises NotFoundError."""
-        with self.database.begin() as connection:
-            pinning.unpin(connection, self.workspace_id, pin_id)
+        return frame(rows, _SIGNAL_COLUMNS)
 
     def links(self) -> pd.DataFrame:
         """Links of signals to projects: signal_id, project_id, project, method, similarity, reason, created_at."""
         with self.database.begin() as connection:
-            return _frame(project_store.links(connection, self.workspace_id))
+            return frame(project_store.links(connection, self.workspace_id))
 
     def artifacts(self) -> pd.DataFrame:
         """The newest version of every artifact, with its file and its citations counted."""
         with self.database.begin() as connection:
-            return _frame(artifact_store.listing(connection, self.workspace_id))
+            return frame(artifact_store.listing(connection, self.workspace_id))
 
     def projects(self) -> pd.DataFrame:
         """Live projects: id, name, description, stage, origin, cluster_id, signals."""
         with self.database.begin() as connection:
             projects = project_store.live(connection, self.workspace_id)
             linked = artifact_store.linked_counts(connection, self.workspace_id)
-        return _frame([{**one.__dict__, "signals": linked.get(one.id, 0)} for one in projects])
+        return frame([{**one.__dict__, "signals": linked.get(one.id, 0)} for one in projects])
 
     def search(self, words: str, limit: int = 10, **filters: Any) -> pd.DataFrame:
         """Signals by words and by meaning together (reciprocal rank fusion), the best first, with why.
@@ -230,7 +142,7 @@ class Workbench:
         """Groups of signals that say the same, the largest first: group, said, voices, merged, quote, signals…"""
         columns = ["group", "said", "voices", "merged", "sources", "similarity", "quote", "signals"]
         with self.database.begin() as connection:
-            return _frame(duplicate_store.groups(connection, self.workspace_id), columns)
+            return frame(duplicate_store.groups(connection, self.workspace_id), columns)
 
     def duplicate_group(self, group_id: str) -> list[dict[str, Any]]:
         """The signals of a group in their paragraphs, that which a merge would keep first. Raises NotFoundError."""
@@ -242,7 +154,7 @@ class Workbench:
         """Merges that were not undone, the newest first: merge, group, kept, merged, merged_at."""
         with self.database.begin() as connection:
             rows = duplicate_store.merges(connection, self.workspace_id)
-        return _frame(rows, ["merge", "group", "kept", "merged", "merged_at"])
+        return frame(rows, ["merge", "group", "kept", "merged", "merged_at"])
 
     def merge_duplicates(self, group_id: str, keep: str | None = None) -> Merge:
         """Let one signal of a group speak for all (`keep`, else the oldest). Raises NotFoundError."""
@@ -290,7 +202,7 @@ class Workbench:
         with self.database.begin() as connection:
             rows = outcomes.failures(connection, self.workspace_id, step)
         columns = ["step", "record_id", "error_kind", "message", "next_step", "retryable", "attempts", "updated_at"]
-        return _frame(rows, columns)
+        return frame(rows, columns)
 
     def retry_failures(self, step: str | None = None) -> int:
         """Make failed records pending again; the next run takes them. Returns how many."""
@@ -301,7 +213,7 @@ class Workbench:
     def batches(self, limit: int = 50) -> pd.DataFrame:
         """Message batches, the newest first: state, step, model, items by how they stand, since when, what is owed."""
         with self.database.begin() as connection:
-            return _frame(batches.listing(connection, self.workspace_id, limit))
+            return frame(batches.listing(connection, self.workspace_id, limit))
 
     def collect_batches(self) -> Collected:
         """Take in what open batches have brought; the next run uses it. Nothing is spent."""
@@ -326,10 +238,10 @@ class Workbench:
             raise ValueError(f"no costs by {by!r}; there are {', '.join(COSTS_BY)}")
         with self.database.begin() as connection:
             if by == "model":
-                return _frame(journal.totals(connection, self.workspace_id, since))
+                return frame(journal.totals(connection, self.workspace_id, since))
             ids = [one.id for one in workspaces.every(connection)] if by == "workspace" else [self.workspace_id]
             rows = [row for one in ids for row in journal.costs(connection, one, by, since)]
-        return _frame([{by: row.pop("name"), **row} for row in rows])
+        return frame([{by: row.pop("name"), **row} for row in rows])
 
     def budget(self) -> dict[str, float | None]:
         """The caps in USD (None: none), and what this day, UTC, has spent and reserved, here and everywhere."""
@@ -370,12 +282,6 @@ class Workbench:
             if not signal_store.set_status(connection, self.workspace_id, signal_id, status):
                 raise NotFoundError(f"Workspace {self.workspace_id!r} has no signal {signal_id}.")
 
-    def name_cluster(self, cluster_id: str, theme: str | None) -> None:
-        """Give a cluster your name for it, which no machine changes; None takes it back. Raises NotFoundError."""
-        with self.database.begin() as connection:
-            wanted = told.cluster_of(connection, self.workspace_id, cluster_id)
-            cluster_store.name_by_person(connection, self.workspace_id, wanted["id"], theme)
-
 
 def register_workspace(settings: Settings, workspace_id: str, path: str, *, move: bool = False) -> bool:
     """Register a folder or fsspec URL as a workspace; True when a `workspace.toml` was written into it.
@@ -407,13 +313,7 @@ def register_workspace(settings: Settings, workspace_id: str, path: str, *, move
     return made
 
 
-def _frame(rows: list[dict[str, Any]], columns: list[str] | None = None) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=columns) if columns else pd.DataFrame(rows)
-
-
 def _results(found: Found, columns: list[str] | None = None) -> pd.DataFrame:
-    frame = _frame(found.rows, columns or [*_WHY, *_SIGNAL_COLUMNS, "matches"])
-    frame.attrs["notes"] = found.notes
-    return frame
+    shown = frame(found.rows, columns or [*_WHY, *_SIGNAL_COLUMNS, "matches"])
+    shown.attrs["notes"] = found.notes
+    return shown
