@@ -26,19 +26,31 @@ from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from elmer_pipelines.store.clusters import Level
+
 _SEEDS = 4
 _LARGE, _LARGE_SEEDS = 5_000, 1  # five clusterings of 13,000 texts take a minute
 _GONE, _NEW, _HELD_OUT = 0.10, 0.05, 0.10
 _SIZES = (500, 1_000, 3_000, 13_083)
+_LEVELS: tuple[Level, ...] = ("theme", "need", "area")
+_FIGURES = (
+    "placed like a full clustering would",
+    *(f"{level}s: under the same id after {change}" for change in ("10 % left", "5 % came") for level in _LEVELS),
+)
 
 
 @dataclass(frozen=True)
 class Clustered:
-    """Rows of a set and the durable id of each, None where it is unclustered; `labels` are the groups' numbers."""
+    """Rows of a set and on each level the durable id of each, None where it has none; `labels` are the themes'."""
 
     rows: NDArray[np.intp]
-    ids: dict[int, str | None]
+    levels: dict[Level, dict[int, str | None]]
     labels: NDArray[np.int32]
+
+    @property
+    def ids(self) -> dict[int, str | None]:
+        """The theme of each row."""
+        return self.levels["theme"]
 
 
 def run() -> list[Result]:
@@ -52,17 +64,14 @@ def run() -> list[Result]:
             seeds = _LARGE_SEEDS if size > _LARGE else _SEEDS
             shares = np.array([_shares(vectors, size, seed) for seed in range(seeds)])
             on = f"{name}, {size:,} texts"
-            for what, column in (
-                ("under the same id after 10 % left", 0),
-                ("under the same id after 5 % came", 1),
-                ("placed like a full clustering would", 2),
-            ):
+            for column, what in enumerate(_FIGURES):
                 found.append(Result(what, on, float(shares[:, column].mean()), "share"))
                 found.append(Result(f"{what}, worst of {seeds}", on, float(shares[:, column].min()), "share"))
     return found
 
 
-def _shares(vectors: NDArray[np.float32], size: int, seed: int) -> tuple[float, float, float]:
+def _shares(vectors: NDArray[np.float32], size: int, seed: int) -> list[float]:
+    """In the order of `_FIGURES`."""
     chance = np.random.default_rng(seed)
     everything = np.sort(chance.permutation(len(vectors))[:size])
     kept = everything[chance.random(size) >= _GONE]
@@ -71,24 +80,30 @@ def _shares(vectors: NDArray[np.float32], size: int, seed: int) -> tuple[float, 
     before = everything[chance.random(size) >= _NEW]
     smaller = _cluster(vectors, before, None)
     grown = _cluster(vectors, everything, smaller)
-    return _same(first, gone), _same(smaller, grown), _agreement(vectors, everything, chance)
+    agreed = _agreement(vectors, everything, chance)
+    return [agreed, *(_same(*two, level) for two in ((first, gone), (smaller, grown)) for level in _LEVELS)]
 
 
 def _cluster(vectors: NDArray[np.float32], rows: NDArray[np.intp], before: Clustered | None) -> Clustered:
     """A full clustering of these rows, matched to the one before."""
     names = [f"S-{row:06}" for row in rows]
-    was = before.ids if before else {}
-    previous = [was.get(int(row)) for row in rows]
+    was = before.levels if before else {}
+    previous = {level: [ids.get(int(row)) for row in rows] for level, ids in was.items()}
     grouping = regroup(vectors[rows], names, LocalEmbeddings().scale.unrelated, previous)
-    earlier = {f"S-{row:06}": one for row, one in was.items() if one is not None}
-    matching = match(earlier, dict(zip(names, grouping.labels.tolist(), strict=True)), workspace_id="bench")
-    ids = {int(row): matching.ids.get(label) for row, label in zip(rows, grouping.labels.tolist(), strict=True)}
-    return Clustered(rows, ids, grouping.labels)
+    labels = {"theme": grouping.labels, "need": grouping.needs, "area": grouping.area_of_each()}
+    found: dict[Level, dict[int, str | None]] = {}
+    for level in _LEVELS:
+        earlier = {f"S-{row:06}": one for row, one in was.get(level, {}).items() if one is not None}
+        now = labels[level].tolist()
+        ids = match(earlier, dict(zip(names, now, strict=True)), workspace_id="bench", level=level).ids
+        found[level] = {int(row): ids.get(label) for row, label in zip(rows, now, strict=True)}
+    return Clustered(rows, found, grouping.labels)
 
 
-def _same(before: Clustered, after: Clustered) -> float:
-    kept = before.ids.keys() & after.ids.keys()
-    return sum(before.ids[row] == after.ids[row] for row in kept) / len(kept)
+def _same(before: Clustered, after: Clustered, level: Level) -> float:
+    was, now = before.levels[level], after.levels[level]
+    kept = was.keys() & now.keys()
+    return sum(was[row] == now[row] for row in kept) / len(kept)
 
 
 def _agreement(vectors: NDArray[np.float32], everything: NDArray[np.intp], chance: np.random.Generator) -> float:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.store.clusterings import Clustering
     from elmer_pipelines.store.database import Database
 
-_GROUPING_VERSION = 4  # raise when the same vectors would be grouped, matched or summed up otherwise
+_GROUPING_VERSION = 5  # raise when the same vectors would be grouped, matched or summed up otherwise
 _SHOWN_CHANGES = 20
 
 

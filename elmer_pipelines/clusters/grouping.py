@@ -14,7 +14,7 @@ import numpy as np
 
 from elmer_pipelines.clusters.centring import centred
 from elmer_pipelines.clusters.hierarchy import areas_of, needs_of
-from elmer_pipelines.clusters.levels import group_sums, pick
+from elmer_pipelines.clusters.levels import Level, group_sums, pick
 from elmer_pipelines.clusters.neighbours import EXACT_UP_TO, nearest, recall
 from elmer_pipelines.clusters.votes import WIDTHS, agreement, helps
 from elmer_pipelines.vectors.lattice import as_similarity, on_lattice
@@ -73,13 +73,16 @@ def group(
     *,
     unrelated: float,
     previous: NDArray[np.int32] | None = None,
+    previous_needs: NDArray[np.int32] | None = None,
+    previous_areas: NDArray[np.int32] | None = None,
 ) -> Grouping:
     """Group n unit vectors (n, d); the same signals give the same groups whatever their order.
 
     `keys` name the rows (signal ids). `unrelated` is the embedding model's `scale.unrelated`: a signal that is not
     that near to any other, or not at least three quarters of that to the centroid of its theme, is left unclustered.
     `previous` (n,) is the theme each had last time, negative for none or new: themes then start from there and keep
-    their level of detail while that is about as good as any; the result depends on it too.
+    their level of detail while that is about as good as any; the result depends on it too. So do needs and areas on
+    theirs.
     Raises ValueError when keys are not unique or not as many as the rows.
     """
     if len(keys) != len(vectors) or len(set(keys)) != len(keys):
@@ -89,12 +92,20 @@ def group(
     bound = near_enough(ordered, unrelated)
     around = centred(ordered, len(keys) / (len(keys) + CENTRED_FROM))
     graph, agreed, share = graphs(ordered, around, bound)
-    labels, resolution = _themes(graph, agreed, around, None if previous is None else previous[order])
+    before, needs_before, areas_before = (
+        None if one is None else one[order] for one in (previous, previous_needs, previous_areas)
+    )
+    labels, level = _themes(graph, agreed, around, before)
     labels = _without_strays(ordered, labels, STRAY_SHARE * bound)
-    needs = needs_of(agreed, around, labels, resolution)
+    if level.again:  # votes change more than neighbours do
+        needs = needs_of(graph, around, labels, level.resolution, needs_before)
+    else:
+        needs = needs_of(agreed, around, labels, level.resolution)
     closest, similarity = place(ordered, labels, centroids(ordered, labels))
     back = np.argsort(order)
-    return Grouping(labels[back], closest[back], similarity[back], needs[back], areas_of(around, labels), share)
+    return Grouping(
+        labels[back], closest[back], similarity[back], needs[back], areas_of(around, labels, areas_before), share
+    )
 
 
 def graphs(
@@ -190,12 +201,12 @@ def place(
 
 def _themes(
     graph: csr_array, agreed: csr_array, around: NDArray[np.float32], previous: NDArray[np.int32] | None
-) -> tuple[NDArray[np.int32], float]:
-    """The theme of each signal that has an edge, numbered by size, and the resolution they were found at."""
+) -> tuple[NDArray[np.int32], Level]:
+    """The theme of each signal that has an edge, numbered by size, and the level they are of."""
     connected = np.flatnonzero(np.diff(graph.indptr))
     labels = np.full(graph.shape[0], UNCLUSTERED, dtype=np.int32)
     if not len(connected):
-        return labels, 1.0
+        return labels, Level(1.0, labels, 0.0)
     whole = len(connected) == graph.shape[0]
     judged = graph if whole else _inner(graph, connected)
     parted = judged if agreed is graph else agreed if whole else _inner(agreed, connected)
@@ -203,7 +214,7 @@ def _themes(
         judged, parted, around if whole else around[connected], None if previous is None else previous[connected]
     )
     labels[connected] = level.labels
-    return _numbered_by_size(labels), level.resolution
+    return _numbered_by_size(labels), level
 
 
 def _inner(graph: csr_array, nodes: NDArray[np.intp]) -> csr_array:

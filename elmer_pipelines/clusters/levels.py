@@ -5,7 +5,7 @@ Layers above and below the one picked are `hierarchy.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,11 +29,12 @@ _SILHOUETTE_CELLS = 4_000_000
 
 @dataclass(frozen=True)
 class Level:
-    """Communities at one resolution; `score` is what the rule compares."""
+    """Communities at one resolution; `score` is what the rule compares, `again` whether they are last time's, kept."""
 
     resolution: float
     labels: NDArray[np.int32]
     score: float
+    again: bool = False
 
 
 def pick(
@@ -72,7 +73,7 @@ def pick(
         held = like if parted is judged else _at_most(list(scan(judged, 1).values()), _groups(like.labels))
         again = level(held.resolution, communities_again(judged, held.resolution, previous))
         if again.score >= best.score - NEAR_OPTIMAL:
-            return Level(like.resolution, again.labels, again.score)
+            return replace(again, again=True)
     return level(best.resolution, communities(parted, best.resolution, _iterations(count)))
 
 

@@ -87,7 +87,9 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
     ids = [row["id"] for row in having]
     # Keys of the words, not of ids: the same documents are grouped alike in every workspace.
     keys = [f"{row['text_hash']}-{number:08}" for number, row in enumerate(having)]
-    start = [None if one in before.newcomers else before.theme.get(one) for one in ids]
+    start = {
+        level: [None if one in before.newcomers else before.at(level).get(one) for one in ids] for level in LEVELS
+    }
     grouping = regroup(vectors, keys, embedder.scale.unrelated, start)
     levels = Levels.of(grouping)
     centres = centroids(vectors, levels.themes)
@@ -104,14 +106,28 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
 
 
 def regroup(
-    vectors: NDArray[np.float32], keys: list[str], unrelated: float, previous: Sequence[str | None]
+    vectors: NDArray[np.float32], keys: list[str], unrelated: float, previous: Mapping[Level, Sequence[str | None]]
 ) -> Grouping:
-    """Group the rows, starting from the clusters they were in (None: in none): what need not move stays."""
-    number = {name: place for place, name in enumerate(sorted({one for one in previous if one is not None}))}
-    if not number:
+    """Group the rows, starting on each level from the clusters they were in (None: in none): what need not move stays.
+
+    Without themes to start from, from scratch.
+    """
+    start = {level: _numbered(names) for level, names in previous.items()}
+    if "theme" not in start or not np.any(start["theme"] >= 0):
         return group(vectors, keys, unrelated=unrelated)
-    start = np.array([UNCLUSTERED if one is None else number[one] for one in previous], dtype=np.int32)
-    return group(vectors, keys, unrelated=unrelated, previous=start)
+    return group(
+        vectors,
+        keys,
+        unrelated=unrelated,
+        previous=start["theme"],
+        previous_needs=start.get("need"),
+        previous_areas=start.get("area"),
+    )
+
+
+def _numbered(names: Sequence[str | None]) -> Labels:
+    number = {name: place for place, name in enumerate(sorted({one for one in names if one is not None}))}
+    return np.array([UNCLUSTERED if one is None else number[one] for one in names], dtype=np.int32)
 
 
 def with_vectors(

@@ -91,3 +91,54 @@ def test_clusters_that_were_wrong_are_not_held_for_ever() -> None:
     found = group(vectors, keys(len(truth)), unrelated=0.1, previous=mixed).labels
     same = np.equal.outer(truth, truth)
     assert (np.equal.outer(found, found) == same).mean() > 0.97
+
+
+def families(seed: int) -> np.ndarray:
+    """Vectors in six families of four groups, each of two halves: areas, themes and needs that run into each other."""
+    chance = np.random.default_rng(seed)
+    family = np.repeat(chance.normal(size=(6, 24)), 4, axis=0)
+    group_ = np.repeat(0.9 * family + 0.6 * chance.normal(size=family.shape), 2, axis=0)
+    half = np.repeat(group_ + 0.8 * chance.normal(size=group_.shape), 12, axis=0)
+    vectors = half + 1.2 * chance.normal(size=half.shape)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def together(one: np.ndarray, other: np.ndarray) -> float:
+    """Of the pairs that are together in either partition, the share that are in both."""
+    first, second = np.equal.outer(one, one), np.equal.outer(other, other)
+    return float((first & second).sum() / (first | second).sum())
+
+
+@pytest.mark.parametrize("level", ["needs", "areas"])
+def test_what_divides_and_what_holds_themes_is_kept_too(level: str) -> None:
+    """On the mean over draws, and more than where only the themes are started from."""
+    kept_so_far, by_themes_alone = [], []
+    for seed in range(4):
+        vectors = families(seed)
+        names = keys(len(vectors))
+        before = group(vectors, names, unrelated=0.05)
+        rows = np.sort(np.random.default_rng(seed).permutation(len(names))[: len(names) * 9 // 10])
+        rest = [names[row] for row in rows]
+        needs, areas = before.needs[rows], before.area_of_each()[rows]
+        alone = group(vectors[rows], rest, unrelated=0.05, previous=before.labels[rows])
+        again = group(
+            vectors[rows], rest, unrelated=0.05, previous=before.labels[rows], previous_needs=needs,
+            previous_areas=areas,
+        )  # fmt: skip
+        was = needs if level == "needs" else areas
+        for found, shares in ((again, kept_so_far), (alone, by_themes_alone)):
+            shares.append(together(was, found.needs if level == "needs" else found.area_of_each()))
+    assert np.mean(kept_so_far) > 0.9
+    assert np.mean(kept_so_far) > np.mean(by_themes_alone)
+
+
+def test_needs_lie_within_themes_whatever_they_were() -> None:
+    vectors = families(1)
+    mixed = np.random.default_rng(1).integers(-1, 5, size=len(vectors)).astype(np.int32)
+    first = group(vectors, keys(len(vectors)), unrelated=0.05)
+    found = group(
+        vectors, keys(len(vectors)), unrelated=0.05, previous=first.labels, previous_needs=mixed, previous_areas=mixed
+    )
+    for need in np.unique(found.needs[found.needs >= 0]):
+        assert len(np.unique(found.labels[found.needs == need])) == 1
+    assert np.array_equal(found.needs < 0, found.labels < 0)
