@@ -113,8 +113,8 @@ class Grammar:
         return not german and word.endswith("ly") and len(word) > 4 and not self.names_things(word, german)
 
     def names_people(self, word: str) -> bool:
-        """Whether it is a person's name and nothing else: with a capital always, and with no article ever."""
-        return word in self.people and self.capital[word] > 0 and not self.small[word] and not self.definite[word]
+        """Whether it is a person's name and nothing else: never with a small letter, and with no article ever."""
+        return word in self.people and not self.small[word] and not self.definite[word]
 
 
 def phrases_of(members: Sequence[Member], grammar: Grammar) -> Phrases:
@@ -190,6 +190,12 @@ def _parts(word: str, nouns: set[str]) -> Iterator[str]:
                 yield part
 
 
+def _does(clause: list[str], place: int, grammar: Grammar) -> bool:
+    """Whether the word there is an English verb, whose object may follow: "fix the list", not "on a list the name"."""
+    led = place == 0 or clause[place - 1] in BEFORE_VERBS
+    return led and not grammar.names_things(fold(clause[place]), german=False)
+
+
 def _clauses(text: str) -> Iterator[list[str]]:
     for clause in _CLAUSE.split(text):
         words = words_of(clause)
@@ -223,7 +229,7 @@ def _phrases(clause: list[str], german: bool, grammar: Grammar) -> Iterator[tupl
             elif gap < _GAP and (word in GLUE or (german and word in (LEFT_OUT if gap else GENITIVE))):
                 shown.append(clause[place])
                 gap += 1
-            elif gap < _GAP and word in LEFT_OUT and not german and (gap or not grammar.names_things(key[-1], german)):
+            elif gap < _GAP and word in LEFT_OUT and not german and (gap or _does(lowered, place - 1, grammar)):
                 shown += [word] if word in ARTICLES else []
                 gap += 1
             else:

@@ -87,9 +87,7 @@ def work_out(connection: Connection, workspace_id: str, embedder: EmbeddingModel
     ids = [row["id"] for row in having]
     # Keys of the words, not of ids: the same documents are grouped alike in every workspace.
     keys = [f"{row['text_hash']}-{number:08}" for number, row in enumerate(having)]
-    start = {
-        level: [None if one in before.newcomers else before.at(level).get(one) for one in ids] for level in LEVELS
-    }
+    start = {level: [None if one in before.newcomers else before.at(level).get(one) for one in ids] for level in LEVELS}
     grouping = regroup(vectors, keys, embedder.scale.unrelated, start)
     levels = Levels.of(grouping)
     centres = centroids(vectors, levels.themes)

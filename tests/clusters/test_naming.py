@@ -81,6 +81,12 @@ def test_names_keep_the_articles_that_make_a_phrase_of_words() -> None:
     assert named(calendar, CARDS)[0][0] == "Fix the calendar"
     noise = ["I heard the noise a pump makes", "The noise a pump makes is loud", "What is the noise?"]
     assert "noise a pump" not in " ".join(named(noise, CARDS)[0]).lower()
+    upload = [
+        "On a bad connection the upload fails",
+        "A bad connection, the upload stops",
+        "Bad connection the upload!",
+    ]
+    assert "connection the" not in " ".join(named(upload, CARDS)[0]).lower()
 
 
 def test_two_words_that_a_member_says_in_a_row_are_put_so() -> None:
@@ -139,13 +145,15 @@ def test_what_one_person_repeats_is_not_what_a_theme_is_called() -> None:
             ["I met Rowena about invoices", "Then Rowena wrote of invoices", "So Rowena smiled", "Ask Rowena"],
             ("Rowena P.",),
         ),
+        (["Rowena wrote of invoices", "Rowena on invoices", "No invoices for us"], ("Rowena P.",)),
         (["The invoices of Mr Nettle", "I asked Mr Nettle for invoices", "So Nettle lacks invoices"], ()),
         (["Die Rechnung von Frau Nessel", "Laut Frau Nessel fehlt die Rechnung", "Und Frau Nessel? Rechnung!"], ()),
     ],
 )
 def test_people_are_no_themes(texts: list[str], people: tuple[str, ...]) -> None:
     name = named_of(members(texts), members(CARDS), people=people)[0][0]
-    assert name in {"Invoices", "Rechnung"}
+    assert {"invoices", "rechnung"} & set(name.lower().split())
+    assert not {"rowena", "nettle", "nessel"} & set(name.lower().split())
 
 
 def test_a_speaker_called_like_a_thing_takes_no_word_away() -> None:
