@@ -16,7 +16,7 @@ from assets import artifacts, clusters, projects, signals, sources
 from elmer_pipelines.errors import SettingsError
 from elmer_pipelines.installation import environment, open_database
 from elmer_pipelines.logic import code_version
-from elmer_pipelines.notifications import notify
+from elmer_pipelines.notifications import notify_failure
 from elmer_pipelines.resources import WORKSPACES, ElmerResource, keep_connections, open_pipeline
 from elmer_pipelines.settings import Settings, load_settings
 from elmer_pipelines.stack import DEFAULT_PORT, free_port, run_stack
@@ -139,7 +139,7 @@ def run_workspace(workspace_id: str, select: str | None = None, *, settings: Set
     outcome = RunOutcome(run_id, done.success, _failures(done))
     if not outcome:
         why = "; ".join(f"{step}: {reason}" for step, reason in outcome.failed_steps.items())
-        notify(settings, "run_failed", workspace_id, f"{refresh.name} failed: {why}", run=run_id)
+        notify_failure(settings, workspace_id, refresh.name, why, run_id)
     return outcome
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.settings import Settings
 
 FILE = "notifications.jsonl"
+NEW = timedelta(days=14)
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,6 +39,12 @@ def notify(settings: Settings, kind: str, workspace_id: str | None, message: str
     return line
 
 
+def notify_failure(settings: Settings, workspace_id: str | None, job: str, reason: str, run_id: str) -> None:
+    """Tell once that a run failed, whoever sees it first: the command that ran it, or the daemon."""
+    if not any(one.get("run") == run_id for one in notifications(settings)):
+        notify(settings, "run_failed", workspace_id, f"{job} failed: {reason}", run=run_id)
+
+
 def withhold(settings: Settings, workspace_id: str, clusters: Collection[str]) -> None:
     """Take the words out of what was told of these clusters; that something was told stays.
 
@@ -54,8 +61,23 @@ def withhold(settings: Settings, workspace_id: str, clusters: Collection[str]) -
 
 
 def notifications(settings: Settings) -> list[dict[str, Any]]:
-    """Every notification, oldest first."""
+    """Every notification, oldest first; a line cut short, as a full disk leaves it, is passed over."""
     file = settings.home_folder / FILE
     if not file.exists():
         return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [one for line in file.read_text(encoding="utf-8").splitlines() if (one := _read(line)) is not None]
+
+
+def newest(settings: Settings, workspace_id: str, limit: int = 5) -> list[dict[str, Any]]:
+    """What a workspace, or everybody, was told in the last two weeks (`NEW`), newest first."""
+    since = (datetime.now(UTC) - NEW).isoformat(timespec="seconds")
+    told = [one for one in notifications(settings) if one["workspace"] in (workspace_id, None) and one["at"] >= since]
+    return told[: -limit - 1 : -1]
+
+
+def _read(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -18,7 +18,7 @@ from elmer_pipelines.explaining import Explanation, explain
 from elmer_pipelines.frames import frame
 from elmer_pipelines.installation import open_database
 from elmer_pipelines.inventory import inventory
-from elmer_pipelines.notifications import withhold
+from elmer_pipelines.notifications import newest, withhold
 from elmer_pipelines.pipeline import Pipeline
 from elmer_pipelines.planning import StepPlan, plan
 from elmer_pipelines.purging import Purge, plan_purge, purge
@@ -259,10 +259,10 @@ class Workbench(ClusterBench):
         }
 
     def status(self) -> dict[str, Any]:
-        """Counts per step and of what there is; plain values, fit for JSON."""
+        """Counts per step, what there is, and what people were told of late; plain values, fit for JSON."""
         with self.database.begin() as connection:
             found = inventory(connection, self.workspace_id)
-        return {**found, "budget": self.budget()}
+        return {**found, "budget": self.budget(), "notifications": newest(self.settings, self.workspace_id)}
 
     def edit_signal(self, signal_id: str, **changes: str) -> None:
         """Lay your severity, frequency, segment or interpretation over the machine's; "" takes an edit back.

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from elmer_pipelines.notifications import notify
+from elmer_pipelines.notifications import notify_failure
 from elmer_pipelines.resources import ElmerResource
 
 
@@ -15,10 +15,4 @@ def run_failures(context: dg.RunFailureSensorContext, elmer: ElmerResource) -> N
     """Tell which workspace, which job, and the first line of why."""
     run = context.dagster_run
     reason = (context.failure_event.message or "no reason was given").strip()
-    notify(
-        elmer.pipeline.settings,
-        "run_failed",
-        run.tags.get("dagster/partition"),
-        f"{run.job_name} failed: {reason}",
-        run=run.run_id,
-    )
+    notify_failure(elmer.pipeline.settings, run.tags.get("dagster/partition"), run.job_name, reason, run.run_id)

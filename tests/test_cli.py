@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from elmer_pipelines import cli
+from elmer_pipelines.notifications import notify
+from elmer_pipelines.settings import load_settings
 from elmer_pipelines.store.embedded import EmbeddedServer
 
 TICKETS = """id,text,date
@@ -80,6 +82,13 @@ def test_status_counts_what_there_is(elmer: Elmer) -> None:
     assert status["signals"]["total"] >= 2
     assert (status["model_calls"], status["cost_usd"]) == (0, 0)
     assert "acme" in elmer("status")
+
+
+def test_status_tells_what_people_were_told_of_late(elmer: Elmer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELMER_HOME", str(elmer.home))
+    notify(load_settings(elmer.folder), "cluster_spike", "acme", "Login loop [C-1] is growing.")
+    assert "Login loop [C-1] is growing." in elmer("status")
+    assert json.loads(elmer("status", "--json"))["notifications"][0]["kind"] == "cluster_spike"
 
 
 def test_costs_are_told_by_what_one_asks_for(elmer: Elmer) -> None:

@@ -51,6 +51,10 @@ def show_status(found: Mapping[str, Any]) -> None:
     cost = "unknown (a price is not known)" if found["cost_usd"] is None else f"{found['cost_usd']:.4f} USD"
     out.print(f"\nPaid model calls: {found['model_calls']:,}   cost: {cost}")
     show_budget(found["budget"])
+    if found["notifications"]:
+        out.print("\n[bold]Of the last two weeks[/bold]")
+    for one in found["notifications"]:
+        out.print(Text(f"  {one['at'][:10]}  {one['message']}"))
 
 
 def show_budget(budget: Mapping[str, float | None]) -> None:
