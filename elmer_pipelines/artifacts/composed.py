@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from elmer_pipelines.artifacts.evidence import Case, Evidence
     from elmer_pipelines.artifacts.grouping import Group
 
-VERSION = 3  # raise it when the same evidence should be written anew
+VERSION = 4  # raise it when the same evidence should be written anew
 WRITTEN_BY = f"local/composed-{VERSION}"
 _NOTICE = (
     "_Composed locally from evidence, without a language model: the sentences are customers' words and the "

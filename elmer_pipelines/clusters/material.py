@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from elmer_pipelines.clusters.theme_prompt import naming_prompt, nearest_siblings
-from elmer_pipelines.clusters.themes import ClusterTexts, Theme, local_themes
+from elmer_pipelines.clusters.themes import ClusterTexts, Theme, local_themes, name_of_parts
 from elmer_pipelines.ids import text_hash
 from elmer_pipelines.models.redaction import Placeholders, Redaction, without_placeholders
 from elmer_pipelines.store import clusters as cluster_store
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LEVELS: tuple[Level, ...] = ("area", "theme", "need")
 READ = 400  # members of a cluster that its name is made of: those nearest to the centre of their theme
 
-Siblings = tuple[str | None, ...]
+Siblings = tuple["Level", str | None]
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,30 @@ def material(
         families[siblings_of(now.groups[cluster_id])].append(cluster)
     local: dict[str, Theme] = {}
     near: dict[str, list[str]] = {}
-    for family in families.values():
+    parts = _parts(now)
+    for siblings in sorted(families, key=lambda one: LEVELS.index(one[0])):  # themes before the needs inside them
+        family = families[siblings]
         bare = [replace(one, texts=tuple(map(without_placeholders, one.texts))) for one in family]
-        local |= local_themes(bare, people)
+        local |= local_themes(bare, people, _above(family, now.groups, local))
         near |= _nearest(family, now.groups)
-    return Material(clusters, local, near, _parts(now))
+    for area, themes in parts.items():
+        if area in local:
+            names = [_shown(one) for one in themes if one.human_theme or one.theme]
+            local[area] = replace(local[area], name=name_of_parts(names) if names else local[area].name)
+    return Material(clusters, local, near, parts)
+
+
+def _above(family: list[ClusterTexts], groups: Mapping[str, Group], local: Mapping[str, Theme]) -> dict[str, str]:
+    """The name of the theme that holds each of these needs."""
+    found: dict[str, str] = {}
+    for one in family:
+        group = groups[one.cluster_id]
+        theme = groups.get(group.parent_id or "") if group.level == "need" else None
+        if theme and (
+            name := theme.human_theme or theme.theme or (local[theme.id].name if theme.id in local else None)
+        ):
+            found[one.cluster_id] = name
+    return found
 
 
 def _nearest(family: list[ClusterTexts], groups: Mapping[str, Group]) -> dict[str, list[str]]:

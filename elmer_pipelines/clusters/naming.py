@@ -9,8 +9,9 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from elmer_pipelines.clusters.phrases import PHRASE_WORDS
-from elmer_pipelines.clusters.stop_words import ARTICLES
+from elmer_pipelines.clusters.phrases import PHRASE_WORDS, fold
+from elmer_pipelines.clusters.stop_words import ARTICLES, GLUE, LEFT_OUT
+from elmer_pipelines.models.german import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ _NAMED = 0.08  # of the members: a name whose words fewer use is none of theirs
 _OFFERED = 6  # names, for where a sibling has the first
 _BESIDE = 15  # phrases are tried beside a first one,
 _CLOSER = 0.06  # and the best is taken where both are so much nearer
+_AGAIN = 0.6  # what a name is worth that the cluster around has
 _STEM = 4  # words that begin alike say alike
 
 
@@ -56,19 +58,27 @@ def weigh(clusters: Sequence[Phrases]) -> list[dict[Key, float]]:
     return [{key: weight(one, key) for key in one.said if one.support[key] >= min(2, one.size)} for one in clusters]
 
 
-def names(phrases: Phrases, weights: dict[Key, float], grammar: Grammar, near: Closeness) -> list[str]:
+def names(phrases: Phrases, weights: dict[Key, float], grammar: Grammar, near: Closeness, above: str = "") -> list[str]:
     """Names for a cluster, the best first; empty where its members share no telling word.
 
     A name is a phrase near to what the cluster is about and far from its siblings, the better the more members say it;
-    two phrases where both together are nearer.
+    two phrases where both together are nearer. What only repeats `above`, the name of what holds it, is worth less.
     """
     keys = [key for key in _telling(phrases, weights) if _used(key, phrases) >= _NAMED * phrases.size]
     if not keys:
         return []
     found = dict(zip(keys, near([_shown(phrases.spellings[key]) for key in keys]).tolist(), strict=True))
-    value = {key: _valued(found[key], _worth(key, phrases, grammar)) for key in keys}
+    known = {fold(word, phrases.german) for word in words_of(above)} - GLUE - LEFT_OUT
+    again = {key for key in keys if set(" ".join(key).split()) == known or (len(key) == 1 and known.issuperset(key))}
+    value = {
+        key: _valued(found[key], _worth(key, phrases, grammar) * (_AGAIN if key in again else 1.0)) for key in keys
+    }
     ranked = sorted(keys, key=lambda key: (-value[key], key))
-    things = [key for key in ranked if len(key) < PHRASE_WORDS and grammar.names_things(key[-1], phrases.german)]
+    things = [
+        key
+        for key in ranked
+        if key not in again and _length(key) < PHRASE_WORDS and grammar.names_things(key[-1], phrases.german)
+    ]
     offered = [[key, *_beside(key, found[key], things, phrases, near)] for key in _apart(ranked)]
     once = {frozenset(shown): shown for shown in reversed(offered)}  # the same two the other way round say nothing new
     return list(dict.fromkeys(_name(shown, phrases) for shown in reversed(once.values())))
@@ -78,7 +88,7 @@ def terms(phrases: Phrases, weights: dict[Key, float]) -> list[str]:
     """The words and pairs that weigh most; those that repeat a word of a higher one are left out."""
     chosen: list[str] = []
     used: set[str] = set()
-    for key in sorted((key for key in weights if len(key) < PHRASE_WORDS), key=lambda key: (-weights[key], key)):
+    for key in sorted((key for key in weights if _length(key) < PHRASE_WORDS), key=lambda key: (-weights[key], key)):
         parts = {part for word in key for part in word.split("-")}
         if used.isdisjoint(parts):
             chosen.append(_shown(phrases.spellings[key]))
@@ -100,11 +110,17 @@ def _worth(key: Key, phrases: Phrases, grammar: Grammar) -> float:
     shared = sum(phrases.said.get((word,), 0.0) for word in key) / len(key) / phrases.voices
     whole = phrases.said.get(key, 0.0) / phrases.voices
     worth = 1.0 + _WORDS[0] * min(shared, _WORDS[1]) + _WHOLE[0] * min(whole, _WHOLE[1])
-    worth *= _LENGTH[len(key)] * (1.0 if grammar.names_things(key[-1], phrases.german) else _NO_THING[len(key)])
+    length = _length(key)
+    worth *= _LENGTH[length] * (1.0 if grammar.names_things(key[-1], phrases.german) else _NO_THING[length])
     worth *= _HOW if any(grammar.tells_how(word, phrases.german) for word in key) else 1.0
     worth *= 1.0 if phrases.support[key] > 1 and key in phrases.said else _ONCE
     words = [word for word in _shown(phrases.spellings[key]).split() if word not in ARTICLES]
     return worth * _LONG ** max(0, len(words) - PHRASE_WORDS)
+
+
+def _length(key: Key) -> int:
+    """How many words, up to three: one of them may be two that always stand together."""
+    return min(PHRASE_WORDS, sum(word.count(" ") + 1 for word in key))
 
 
 def _valued(nearness: float, worth: float) -> float:

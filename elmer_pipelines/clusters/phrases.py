@@ -20,6 +20,7 @@ from elmer_pipelines.clusters.stop_words import (
     GENITIVE,
     GLUE,
     HONORIFICS,
+    LEADING,
     LEFT_OUT,
     STOP_WORDS,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 PHRASE_WORDS = 3
 _GAP = 2  # words without meaning of their own that may stand between two of a phrase
+_BOUND, _BOUND_USES = 0.9, 3  # of a word's uses behind one small word, and how many: in New York, on a hard drive
 _PART = 5  # letters: a shorter word is found inside others by chance
 _REST = 3  # letters that must be left of a compound beside a part of it
 _CLAUSE = re.compile(r"[.!?;:,()\n\"“”„…–—/]+|\s-+\s")
@@ -78,6 +80,8 @@ class Grammar:
     definite: Counter[str] = field(default_factory=Counter)
     capital: Counter[str] = field(default_factory=Counter)
     small: Counter[str] = field(default_factory=Counter)
+    uses: Counter[str] = field(default_factory=Counter)
+    led: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def meet(self, names: Iterable[str]) -> None:
         """Learn names of people; a word of theirs that is used like any other stays one."""
@@ -97,6 +101,9 @@ class Grammar:
                 self.thing[folded] += before in (LEFT_OUT if doing else BEFORE_NOUNS) and ends
                 self.deed[folded] += before in BEFORE_VERBS or before in BEFORE_QUALITIES or after in LEFT_OUT
                 self.definite[folded] += before in LEFT_OUT
+                self.uses[folded] += 1
+                if before in LEADING and not german:
+                    self.led[folded][before] += 1
                 if place:
                     (self.capital if word[0].isupper() else self.small)[folded] += 1
                 if before in HONORIFICS and word[0].isupper():
@@ -104,9 +111,22 @@ class Grammar:
 
     def names_things(self, word: str, german: bool) -> bool:
         """Whether the word can end a name; in German its capital tells."""
+        word = word.rsplit(" ", 1)[-1]
         if german:
             return self.capital[word] > self.small[word]
         return self.thing[word] > self.deed[word]
+
+    def bound(self, clause: list[str]) -> list[str]:
+        """The words of an English clause, with small ones joined to a word that nearly always follows them."""
+        joined: list[str] = []
+        for word in clause:
+            folded, before = fold(word), joined[-1].casefold() if joined else ""
+            together = self.led[folded][before] if before and folded in self.led else 0
+            if together >= max(_BOUND_USES, _BOUND * self.uses[folded]) and word.casefold() not in STOP_WORDS:
+                joined[-1] = f"{joined[-1]} {word}"
+            else:
+                joined.append(word)
+        return joined
 
     def tells_how(self, word: str, german: bool) -> bool:
         """Whether it is an English adverb, such as definitely; a reply and a family are no such thing."""
@@ -176,7 +196,7 @@ def _read(member: Member, grammar: Grammar, spellings: dict[Key, Counter[str]]) 
     german = is_german(member.text)
     seen = set()
     for clause in _clauses(member.text):
-        for key, spelling in _phrases(clause, german, grammar):
+        for key, spelling in _phrases(clause if german else grammar.bound(clause), german, grammar):
             spellings[key][spelling] += 1
             seen.add(key)
     return seen, german

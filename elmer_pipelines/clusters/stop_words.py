@@ -64,4 +64,5 @@ GENITIVE = frozenset({"des", "eines"})  # the articles that may join two German 
 HONORIFICS = frozenset({"mr", "mrs", "ms", "miss", "mister", "dr", "prof", "herr", "herrn", "frau"})
 BEFORE_NOUNS = LEFT_OUT | {"no", "of", "for", "with", "without", "from", "via", "per", "in", "on"}
 BEFORE_VERBS = frozenset(_BEFORE_VERBS.split())
+LEADING = frozenset(_ENGLISH.split()) - GLUE - LEFT_OUT - frozenset(_BEFORE_VERBS.split())  # new, hard, user, use
 BEFORE_QUALITIES = frozenset(_BEFORE_QUALITIES.split())

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 STEP = "cluster_themes"
 STAYED = 0.7  # Jaccard: with less of its members in common a cluster is no longer what it was named for
-_VERSION = 4  # raise when the same members would be called otherwise
+_VERSION = 5  # raise when the same members would be called otherwise
 _LOCAL = "local/terms"
 _SHOWN = 20
 

@@ -73,7 +73,7 @@ def test_a_prd_composed_locally_says_so_and_cites_all_it_says(story: Story, fold
 
     prd = newest(story, project)
     assert (result.done, result.counts["final"], result.counts["unresolved_citations"]) == (1, 1, 0)
-    assert (prd.version, prd.status, prd.written_by) == (1, "final", "local/composed-3")
+    assert (prd.version, prd.status, prd.written_by) == (1, "final", "local/composed-4")
     assert prd.file == f"{folder}/acme/exports-that-work/prd.md"
     assert Path(prd.file).read_text(encoding="utf-8") == prd.text
     head = prd.text.split("\n\n")

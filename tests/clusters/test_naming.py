@@ -32,7 +32,7 @@ def members(texts: list[str], *, documents: int = 0) -> list[Member]:
     return [Member(words, f"D-{row % documents if documents else row}") for row, words in enumerate(texts)]
 
 
-def named_of(*clusters: list[Member], people: tuple[str, ...] = ()) -> list[list[str]]:
+def named_of(*clusters: list[Member], people: tuple[str, ...] = (), above: str = "") -> list[list[str]]:
     grammar = Grammar()
     grammar.meet(people)
     for one in clusters:
@@ -40,7 +40,7 @@ def named_of(*clusters: list[Member], people: tuple[str, ...] = ()) -> list[list
             grammar.learn(member.text)
     phrases = [phrases_of(one, grammar) for one in clusters]
     near = closeness([[member.text for member in one] for one in clusters])
-    return [names(*one[:2], grammar, one[2]) for one in zip(phrases, weigh(phrases), near, strict=True)]
+    return [names(*one[:2], grammar, one[2], above) for one in zip(phrases, weigh(phrases), near, strict=True)]
 
 
 def named(*clusters: list[str]) -> list[list[str]]:
@@ -92,6 +92,24 @@ def test_names_keep_the_articles_that_make_a_phrase_of_words() -> None:
 def test_two_words_that_a_member_says_in_a_row_are_put_so() -> None:
     calendar = ["The calendar is wrong", "Fix the sync", "My calendar sync broke", "The sync doubled my calendar"]
     assert named(calendar, CARDS)[0][0] == "Calendar sync"
+
+
+def test_a_small_word_that_always_stands_before_another_is_part_of_it() -> None:
+    york = ["A flight to New York", "New York flight is late", "My flight from New York", "No new flight to New York"]
+    assert named(york, CASH)[0][0] in {"New York flight", "Flight to New York"}
+    disk = ["The hard drive is full", "My hard drive broke", "A hard drive that breaks", "Hard work, and a hard drive"]
+    assert named(disk, CASH)[0][0] == "Hard drive"
+    cards = ["My new card is lost", "The card is lost", "Lost a card", "Another lost card"]
+    assert "new" not in named(cards, CASH)[0][0].lower()
+
+
+def test_what_a_cluster_holds_is_not_called_like_it_where_another_name_says_nearly_as_much() -> None:
+    assert named(CARDS, CASH)[0][0] == "Card payment declined"
+    inside = named_of(members(CARDS), members(CASH), above="Card payment declined")[0]
+    assert inside
+    assert inside[0] != "Card payment declined"
+    alone = ["Login"] * 3
+    assert named_of(members(alone), members(CASH), above="Login")[0] == ["Login"], "nothing else is said"
 
 
 def test_names_to_choose_from_share_no_word() -> None:

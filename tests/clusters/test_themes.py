@@ -9,6 +9,7 @@ from elmer_pipelines.clusters.themes import (
     Named,
     central_order,
     local_themes,
+    name_of_parts,
     own_name,
     own_names,
     shortened,
@@ -66,6 +67,13 @@ def test_the_order_of_clusters_and_signals_does_not_matter() -> None:
     forward, other = cluster("o", OFFLINE), cluster("i", INVOICES)
     turned = ClusterTexts(forward.cluster_id, forward.signal_ids[::-1], forward.texts[::-1], forward.vectors[::-1])
     assert local_themes([forward, other]) == local_themes([other, turned])
+
+
+def test_a_name_of_parts_has_two_at_least_and_as_many_as_fit() -> None:
+    assert name_of_parts(["Lost notes"]) == "Lost notes"
+    assert name_of_parts(["Lost notes", "Paid twice", "Sync"]) == "Lost notes · Paid twice · Sync"
+    long = "What a very long name of a theme can be like"
+    assert name_of_parts([long, long.upper(), "Sync"]) == f"{long} · {long.upper()}"
 
 
 def test_siblings_with_the_same_words_have_different_names() -> None:

@@ -118,6 +118,24 @@ def test_areas_are_named_from_the_names_of_their_themes_and_after_them(story: St
     assert "Lost key" in model.prompts[before + 1].material
 
 
+def test_without_a_model_an_area_is_called_by_its_largest_themes_and_a_need_not_like_its_theme(story: Story) -> None:
+    notes = say(story, "note", 8)
+    late = [
+        story.signal(f"The bill came too late in {month}.", vector=(0, 1, 0, 0)) for month in ("May", "June", "July")
+    ]
+    wrong = [story.signal(f"The bill has a wrong amount in {month}.", vector=(0, 1, 0, 0)) for month in ("May", "June")]
+    unnamed(story, "bills", [*late, *wrong])
+    unnamed(story, "notes", notes)
+    story.run("UPDATE elmer.clusters SET human_theme = 'Notes get lost' WHERE workspace_id = :w AND id = 'C-notes'")
+    level(story, "area", "area", ["C-notes", "C-bills"])
+    level(story, "need", "need", ["C-bills"], late)
+    level(story, "other", "need", ["C-bills"], wrong)
+    run(story)
+    found = names(story)
+    assert found["C-area"] == f"Notes get lost · {found['C-bills']}"
+    assert len({found["C-bills"], found["C-need"], found["C-other"]}) == 3
+
+
 def test_where_a_theme_fails_areas_wait_for_the_next_run(story: Story) -> None:
     unnamed(story, "notes", say(story, "note", 4))
     area = level(story, "area", "area", ["C-notes"])
