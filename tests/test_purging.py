@@ -143,6 +143,26 @@ def test_no_word_is_left_anywhere(pipeline: Pipeline, workspace: str, tmp_path: 
     assert sum(pipeline.run(step, workspace).done for step in STEPS) == 0
 
 
+def test_an_area_called_by_a_purged_theme_is_called_anew(pipeline: Pipeline, workspace: str, tmp_path: Path) -> None:
+    """Also where no signal of the document is in the area any more."""
+    with pipeline.database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO elmer.clusters (workspace_id, id, level, size, theme) "
+                "SELECT workspace_id, 'C-far', 'area', 9, theme || ' · Invoices' FROM elmer.clusters "
+                "WHERE workspace_id = :w AND level = 'theme' AND ended_at IS NULL AND theme <> '' "
+                "ORDER BY size DESC LIMIT 1"
+            ),
+            {"w": workspace},
+        )
+    bench = Workbench(workspace, pipeline=pipeline)
+    (tmp_path / workspace / "secret.md").unlink()
+    bench.purge(bench.plan_purge("secret.md"))
+    with pipeline.database.begin() as connection:
+        left = connection.execute(text("SELECT theme FROM elmer.clusters WHERE id = 'C-far'")).scalar_one()
+    assert left is None
+
+
 def test_other_workspaces_keep_the_same_document(pipeline: Pipeline, workspace: str, tmp_path: Path) -> None:
     _fill(tmp_path / "other")
     with pipeline.database.begin() as connection:

@@ -95,6 +95,12 @@ def traces(connection: Connection, workspace_id: str, document_ids: Sequence[str
     )  # fmt: skip
     names = _names_in(connection, workspace_id, answers)
     clusters = _clusters(connection, workspace_id, document_ids, signals, names)
+    areas = _ids(
+        connection, workspace_id,
+        "SELECT DISTINCT a.id FROM elmer.clusters a JOIN elmer.clusters t USING (workspace_id) WHERE workspace_id = :w "
+        "AND a.level = 'area' AND t.id = ANY(:ids) AND t.theme <> '' AND position(t.theme IN a.theme) > 0", clusters,
+    )  # fmt: skip
+    clusters = sorted({*clusters, *areas})
     initiatives = _ids(
         connection, workspace_id,
         "SELECT p.id FROM elmer.projects p WHERE p.workspace_id = :w AND p.origin = 'initiative' AND (p.cluster_id = "
