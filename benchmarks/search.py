@@ -62,22 +62,22 @@ def run() -> list[Result]:
     texts = _texts(chance, _SIGNALS + _SMALL)
     queries = [f"{_one(chance, _THINGS)} {_one(chance, _TROUBLES)}" for _ in range(_QUERIES)]
     on = f"{_SIGNALS:,} signals × {embedder.dimensions}"
-    with _database() as database:
+    with database() as own:
         vectors = embedder.embed(texts)
-        _fill(database, "large", texts[:_SIGNALS], vectors[:_SIGNALS], embedder.model, chance)
-        _fill(database, "small", texts[_SIGNALS:], vectors[_SIGNALS:], embedder.model, chance)
+        fill(own, "large", texts[:_SIGNALS], vectors[:_SIGNALS], embedder.model, chance)
+        fill(own, "small", texts[_SIGNALS:], vectors[_SIGNALS:], embedder.model, chance)
         began = time.perf_counter()
-        with database.begin() as connection:
+        with own.begin() as connection:
             embeddings.ensure_index(connection, embedder.model, embedder.dimensions)
         results = [Result("vector index built", on, time.perf_counter() - began, "s")]
-        database.analyse()
+        own.analyse()
         for what, workspace, scope in (
             ("no filter", "large", Scope()),
             ("a filter that keeps 10 %", "large", Scope(segment=[_SEGMENTS[1][0]])),
             ("a filter that keeps 1 %", "large", Scope(segment=[_SEGMENTS[0][0]])),
             (f"a workspace of {_SMALL:,} beside it", "small", Scope()),
         ):
-            results += _measured(database, embedder, workspace, scope, queries, f"{on}, {what}")
+            results += _measured(own, embedder, workspace, scope, queries, f"{on}, {what}")
     return results
 
 
@@ -98,23 +98,24 @@ def _one(chance: random.Random, phrases: str) -> str:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def database() -> Iterator[Database]:
+    """A database of its own, removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="elmer-bench-"))
     folder.chmod(0o755)  # run as root, the server's own user must be able to enter
     server = EmbeddedServer(folder, fast=True)
     try:
         server.start()
-        database = Database(server.url())
-        database.migrate()
-        yield database
-        database.close()
+        own = Database(server.url())
+        own.migrate()
+        yield own
+        own.close()
     finally:
         server.stop()
         server.remove()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fill(
+def fill(
     database: Database,
     workspace_id: str,
     texts: Sequence[str],

@@ -25,6 +25,9 @@ _LONGEST = 4_000  # characters of a query that are looked for
 _RANKED = 3_000  # matches of words that are ranked, for each language
 _DRAWN, _NARROWEST = 300, 0.2  # signals that tell what share the filters keep; below it no more matches are read
 _UNKNOWN = 0.01  # share of all signals that a workspace has at most where the statistics don't name it
+_RAREST = 0.01  # share of the signals that have a word: rarer ones tell no more
+_TELLING = 8  # of a query's words, the rarest: those that say how well a signal answers it
+_LEAST_TELLING = 0.01  # of a word that all signals have
 _FEWEST, _MOST = 1_000, 20_000  # bounds of what is compared one by one
 # The index is read in any order and sorted afterwards; what it must pass over under a filter stays bounded by `bound`.
 # Whoever wants the first thousand rows of a filter is better off with an index than the planner thinks.
@@ -60,10 +63,11 @@ def hybrid(
 ) -> list[dict[str, Any]]:
     """The best live signals for the query: signal_id, score, word_rank, vector_rank, similarity, best first.
 
-    A signal that has any of the words, each stemmed by the signal's own language, is in the first list; the second has
-    the nearest vectors of the model. A rank is None for what is not in that list, `similarity` where there is no
-    vector. Few signals, because the filters or the workspace leave no more, are compared one by one; of many, the
-    vector index and the rarer words choose. `exact` compares all: the measure of what an index misses.
+    A signal that has any of the words, each stemmed by the signal's own language, is in the first list, ranked by how
+    rare those it has are; its place counts by what share of the query they are, or common words would outvote meaning.
+    The second list has the nearest vectors of the model. A rank is None for what is not in that list, `similarity`
+    where there is no vector. Few signals, because the filters or the workspace leave no more, are compared one by one;
+    of many, the vector index and the rarer words choose. `exact` compares all: the measure of what an index misses.
     """
     conditions = (scope or Scope()).conditions(besides=query.besides)
     depth = max(_DEPTH, min(limit, 200))
@@ -122,6 +126,17 @@ def _statement(conditions: Conditions, dimensions: int) -> str:
     )
 
 
+# `told`: which of the query's words a signal has, each weighed by how rare it is (inverse document frequency). Words
+# stand in columns, not in an array, which would take twice as long. `said`: what share of the query that is. A place in
+# the list of words counts by it: common words alone would outvote meaning, and a rare one would not be heard.
+_TERMS = ", ".join(
+    f"(array_agg(term::tsquery ORDER BY place))[{n}] AS q{n}, (array_agg(tells ORDER BY place))[{n}] AS t{n}"
+    for n in range(1, _TELLING + 1)
+)
+_TOLD = " + ".join(f"CASE WHEN {{words}} @@ a.q{n} THEN a.t{n} ELSE 0 END" for n in range(1, _TELLING + 1))
+_QUOTED = "'''' || replace(replace(t.lexeme, '\\', '\\\\'), '''', '''''') || ''''"  # a lexeme as a query for it
+_BY_WORDS = "told / whole AS said, row_number() OVER (ORDER BY told / (1 + ln(greatest(long, 1))) DESC, id) AS rank"
+_SCORE = f"coalesce(a.said / ({_SMOOTHING} + a.rank), 0) + coalesce(1.0 / ({_SMOOTHING} + b.rank), 0)"
 # `bound`: a scan of n rows one by one costs as much as the index, which passes over total / n vectors for each hit,
 # where n² is about depth × total. `common`: how many signals have a word, as the planner's statistics know it; what
 # is in half of all signals tells nothing, and ranking its matches would take seconds. `passing`: what share the filters
@@ -155,8 +170,9 @@ WITH RECURSIVE bound AS (
         SELECT share FROM common WHERE lexeme = 'in workspace ' || :w), {_UNKNOWN}) AS signals
     FROM passing, pg_class g WHERE g.oid = to_regclass('elmer.signals')
 ), terms AS MATERIALIZED (
-    SELECT p.language, '''' || replace(replace(t.lexeme, '\\', '\\\\'), '''', '''''') || '''' AS term,
-           row_number() OVER rarest AS place, sum(coalesce(c.share, 0)) OVER rarest AS share
+    SELECT p.language, {_QUOTED} AS term,
+           row_number() OVER rarest AS place, sum(coalesce(c.share, 0)) OVER rarest AS share,
+           greatest(-ln(greatest(coalesce(c.share, 0), {_RAREST})), {_LEAST_TELLING})::float AS tells
     FROM present p
     CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector(p.language::regconfig, :words))) AS t (lexeme)
     LEFT JOIN common c ON c.lexeme = t.lexeme
@@ -164,22 +180,23 @@ WITH RECURSIVE bound AS (
     WINDOW rarest AS (PARTITION BY p.language ORDER BY coalesce(c.share, 0), t.lexeme)
 ), asked AS MATERIALIZED (
     SELECT language, string_agg(term, ' | ')::tsquery AS any_word,
+           {_TERMS}, sum(tells) FILTER (WHERE place <= {_TELLING}) AS whole,
            ('''in workspace ' || :w || '''')::tsquery
            && (string_agg(term, ' | ') FILTER (WHERE place = 1 OR share * here.signals < {_RANKED})::tsquery
                || string_agg(term, ' & ')::tsquery) AS telling
     FROM terms, here WHERE place <= 64 GROUP BY language
 ), heard AS (
-    SELECT g.id, ts_rank(g.words, a.any_word, 1) AS weight
+    SELECT g.id, {_TOLD.format(words="g.words")} AS told, a.whole, length(g.words) AS long
     FROM eligible g JOIN asked a ON a.language = g.language
     WHERE (SELECT few FROM route) AND g.words @@ a.any_word
     UNION ALL
-    SELECT m.id, ts_rank(m.words, a.any_word, 1)
+    SELECT m.id, {_TOLD.format(words="m.words")}, a.whole, length(m.words)
     FROM asked a CROSS JOIN LATERAL (
         SELECT s.id, s.words FROM elmer.signals s
         WHERE {{one_by_one}} AND s.language = a.language AND s.words @@ a.telling LIMIT {_RANKED}
     ) m WHERE NOT (SELECT few FROM route)
 ), by_words AS (
-    SELECT id, row_number() OVER (ORDER BY weight DESC, id) AS rank FROM heard ORDER BY rank LIMIT :depth
+    SELECT id, {_BY_WORDS} FROM heard ORDER BY rank LIMIT :depth
 ), """
 
 _FAR = "e.embedding::halfvec({dimensions}) <=> CAST(:vector AS halfvec({dimensions}))"
@@ -209,7 +226,7 @@ _BY_VECTOR = f"""nearest AS MATERIALIZED (
 
 _FUSION = f"""
 SELECT coalesce(a.id, b.id) AS signal_id,
-       coalesce(1.0 / ({_SMOOTHING} + a.rank), 0) + coalesce(1.0 / ({_SMOOTHING} + b.rank), 0) AS score,
+       {_SCORE} AS score,
        a.rank AS word_rank, b.rank AS vector_rank, {{similarity}} AS similarity
 FROM by_words a FULL JOIN by_vector b ON a.id = b.id
 ORDER BY score DESC, signal_id LIMIT :limit
@@ -297,10 +314,21 @@ _PROJECTS = text(
     WITH p AS MATERIALIZED (
         SELECT id, text_hash, elmer.words_of(:w, language, words) AS words, language
         FROM unnest(:ids, :texts, :hashes) AS u (id, words, text_hash), elmer.language_of(words, 'english') AS language
+    ), asked AS (
+        SELECT l.language, ({_QUOTED})::tsquery AS term
+        FROM (SELECT DISTINCT language FROM p) l
+        CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector(l.language::regconfig, :words))) AS t (lexeme)
+    ), terms AS MATERIALIZED (
+        SELECT a.language, a.term, greatest(-ln(greatest(h.having, 0.5) / h.projects::float), {_LEAST_TELLING}) AS tells
+        FROM asked a CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE p.words @@ a.term) AS having, count(*) AS projects FROM p
+        ) h
+    ), heard AS (
+        SELECT p.id, length(p.words) AS long, sum(t.tells) FILTER (WHERE p.words @@ t.term) AS told,
+               sum(t.tells) AS whole
+        FROM p JOIN terms t USING (language) GROUP BY p.id, length(p.words)
     ), by_words AS (
-        SELECT id, row_number() OVER (ORDER BY ts_rank(words, q, 1) DESC, id) AS rank
-        FROM p, LATERAL (SELECT replace(plainto_tsquery(language::regconfig, :words)::text, ' & ', ' | ')::tsquery AS q)
-        WHERE words @@ q
+        SELECT id, {_BY_WORDS} FROM heard WHERE told IS NOT NULL
     ), by_vector AS (
         SELECT p.id, 1 - (e.embedding <=> CAST(:vector AS halfvec)) AS similarity,
                row_number() OVER (ORDER BY e.embedding <=> CAST(:vector AS halfvec), p.id) AS rank
@@ -308,7 +336,7 @@ _PROJECTS = text(
         WHERE CAST(:vector AS text) IS NOT NULL
     )
     SELECT coalesce(a.id, b.id) AS project_id,
-           coalesce(1.0 / ({_SMOOTHING} + a.rank), 0) + coalesce(1.0 / ({_SMOOTHING} + b.rank), 0) AS score,
+           {_SCORE} AS score,
            a.rank AS word_rank, b.rank AS vector_rank, b.similarity
     FROM by_words a FULL JOIN by_vector b ON a.id = b.id ORDER BY score DESC, project_id LIMIT :limit
     """

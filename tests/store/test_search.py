@@ -82,6 +82,29 @@ def test_a_result_says_which_list_it_is_in(database: Database) -> None:
                    said: (2, None, None)}  # fmt: skip
 
 
+def test_rare_words_tell_more_than_common_ones(database: Database) -> None:
+    story = Story(database)
+    for number in range(40):
+        story.signal(f"The invoice export is late again, number {number}")
+    rare = story.signal("There is a zebra in the hall, and nobody of those who were asked knows where it came from")
+    database.analyse()
+    assert ids(story, "zebra invoice")[0] == rare
+    assert ids(story, "late export of the invoice")[0] != rare
+
+
+def test_a_place_among_words_counts_by_the_share_of_the_query_that_was_said(database: Database) -> None:
+    story = Story(database)
+    for number in range(20):
+        story.signal(f"Please tell the driver about stop {number}", vector=at_angle(0.1))
+    meant = story.signal("Reservations vanish from the calendar", vector=at_angle(1.0))
+    near = story.signal("A booking disappears", vector=at_angle(0.95))
+    exact = story.signal("The zebra crossing is closed", vector=at_angle(0.0))
+    database.analyse()
+    asked = "please tell me why my table in the restaurant is cancelled"
+    assert {meant, near} <= set(ids(story, asked, at_angle(1.0))[:3]), "common words outvote no meaning"
+    assert exact in ids(story, "zebra crossing", at_angle(1.0))[:3], "all that was asked for is said"
+
+
 def test_filters_hold_together_and_a_persons_edits_count(database: Database) -> None:
     story = Story(database)
     may, june = datetime(2026, 5, 3, tzinfo=UTC), datetime(2026, 6, 20, tzinfo=UTC)
