@@ -76,8 +76,15 @@ def collect(
         try:
             _look_at(database, workspace_id, service, batch, collected, price, settling)
         except ModelFault as fault:
-            collected.notes.append(f"{batch.id} could not be looked at: {fault}")
+            if fault.kind != "not_found" or _is_open(database, workspace_id, batch):
+                collected.notes.append(f"{batch.id} could not be looked at: {fault}")
     return collected
+
+
+def _is_open(database: Database, workspace_id: str, batch: Batch) -> bool:
+    """Whether nobody else has collected it meanwhile, after which the service has nothing more of it."""
+    with database.begin() as connection:
+        return any(one.id == batch.id for one in store.open_ones(connection, workspace_id, batch.step))
 
 
 def ended(database: Database, workspace_id: str, services: Services) -> list[Batch]:
@@ -125,12 +132,14 @@ def _look_at(
         return
     if seen is not None and not seen.ended:
         return
-    with database.begin() as connection:
-        if seen is not None and seen.fault is not None:
+    if seen is not None and seen.fault is not None:
+        with database.begin() as connection:
             refuse(connection, workspace_id, batch.id, seen.fault)
-            collected.ended.append(batch.id)
-            collected.notes.append(f"{batch.id} was refused: {seen.fault}")
-            return
+        collected.ended.append(batch.id)
+        collected.notes.append(f"{batch.id} was refused: {seen.fault}")
+        _discard(service, batch.id, batch.service_id, collected)
+        return
+    with database.begin() as connection:
         awaited = store.awaited(connection, workspace_id, batch.id)
     state, results = ("expired", iter(())) if seen is None else ("collected", service.results(batch.service_id))
     try:
@@ -141,10 +150,24 @@ def _look_at(
         state, results = "expired", _no_longer_there(batch, awaited)
         came = _take_in(database, workspace_id, service, batch, awaited, results, collected, price)
     with database.begin() as connection:
-        if store.close(connection, workspace_id, batch.id, came, state):
+        closed = store.close(connection, workspace_id, batch.id, came, state)
+        if closed:
             outcomes.wake(connection, workspace_id, batch.step)
             collected.ended.append(batch.id)
             collected.expired += len(awaited) - len(came)
+    if closed and state == "collected":
+        _discard(service, batch.id, batch.service_id, collected)
+
+
+def _discard(service: BatchService, batch_id: str, service_id: str, collected: Collected) -> None:
+    """Leave no customer's words with the service once everything is here; where that fails, a person is told."""
+    try:
+        service.discard(service_id)
+    except ModelFault as fault:
+        if fault.kind != "not_found":
+            collected.notes.append(
+                f"{batch_id} is collected, but {service.provider} still keeps it as {service_id}: {fault}"
+            )
 
 
 def _take_in(

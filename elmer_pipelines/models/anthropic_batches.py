@@ -76,6 +76,13 @@ class AnthropicBatches:
         except Exception as error:  # noqa: BLE001 - as above
             raise self._fault(error) from None
 
+    def discard(self, service_id: str) -> None:
+        """Delete the batch with its requests and results. Raises ModelFault."""
+        try:
+            self._adapter.connected().messages.batches.delete(service_id)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._fault(error) from None
+
     def answer(self, body: str, model: str, service_id: str) -> RawAnswer:
         """The body of a result as a single request would have brought it. Raises ModelFault."""
         return received(body, model, service_id, {"batch": service_id})

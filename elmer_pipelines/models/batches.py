@@ -89,6 +89,10 @@ class BatchService(Protocol):
         """What came of each request of an ended batch, in any order."""
         ...
 
+    def discard(self, service_id: str) -> None:
+        """Have the service delete what it keeps of an ended batch: the customers' words, and the answers."""
+        ...
+
     def answer(self, body: str, model: str, service_id: str) -> RawAnswer:
         """The body of a result as a single request would have brought it; `lost` where it can't be read."""
         ...

@@ -98,6 +98,20 @@ class OpenAIBatches:
         except Exception as error:  # noqa: BLE001 - as above
             raise self._fault(error) from None
 
+    def discard(self, service_id: str) -> None:
+        """Delete the batch's files: what was uploaded, answers and errors. Raises ModelFault.
+
+        The service has no way to delete the batch itself, which holds no words.
+        """
+        try:
+            client = self._adapter.connected()
+            batch = client.batches.retrieve(service_id)
+            for file in (batch.output_file_id, batch.error_file_id, batch.input_file_id):
+                if file:
+                    client.files.delete(file)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._fault(error) from None
+
     def answer(self, body: str, model: str, service_id: str) -> RawAnswer:
         """The body of a result as a single request would have brought it. Raises ModelFault."""
         return received(body, model, service_id, {"batch": service_id})

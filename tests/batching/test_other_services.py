@@ -36,6 +36,8 @@ def test_a_chat_models_requests_go_up_as_a_file_and_come_back_in_any_order(opena
     result = openai.signals()
     assert (result.done, result.waiting) == (6, 0)
     assert openai.server.count() == 0
+    (batch,) = openai.server.batches.all.values()
+    assert openai.server.batches.deleted == {batch.file, f"{batch.id}-out"}
     rows = openai.rows("SELECT provider, outcome, count(*) FROM elmer.model_calls GROUP BY 1, 2 ORDER BY 2")
     assert rows == [("openai", "cached", 6), ("openai", "ok", 6)]
 
@@ -58,6 +60,7 @@ def test_a_batch_refused_at_validation_fails_its_records_with_the_reason(openai:
     result = openai.signals()
     assert (result.failed, result.waiting) == (2, 0)
     assert "the file is no JSON" in Workbench("acme", pipeline=openai.pipeline).failures()["message"][0]
+    assert openai.server.batches.deleted == {"file-1"}
 
 
 def test_another_server_of_the_protocol_is_asked_at_once_unless_told_otherwise(

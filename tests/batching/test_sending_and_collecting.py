@@ -125,6 +125,37 @@ def test_collectors_at_once_share_the_results(batched: Batched, monkeypatch: pyt
     assert batched.signals().done == 40
 
 
+def test_what_the_service_kept_of_a_batch_is_deleted_once_it_is_here(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batched.write(4)
+    batched.signals()
+    batched.server.batches.end()
+
+    def killed(*_: object) -> None:
+        raise _Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(collecting.store, "close", killed)
+        with pytest.raises(_Killed):
+            _collect(batched)
+    assert batched.server.batches.deleted == set(), "it is not known to be collected"
+    assert _collect(batched).notes == []
+    assert batched.server.batches.deleted == set(batched.server.batches.all)
+    assert batched.signals().done == 4
+
+
+def test_a_service_that_deletes_nothing_is_named_and_costs_nothing_else(batched: Batched) -> None:
+    batched.write(2)
+    batched.signals()
+    batched.server.batches.end()
+    batched.server.batches.keeps = True
+    collected = _collect(batched)
+    assert (collected.answers, len(collected.notes)) == (2, 1)
+    assert "is collected, but anthropic still keeps it as msgbatch_001" in collected.notes[0]
+    assert batched.signals().done == 2
+
+
 def test_a_collector_that_dies_halfway_leaves_the_rest_to_the_next(
     batched: Batched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

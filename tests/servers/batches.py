@@ -33,6 +33,7 @@ class Batch:
     requests: dict[str, Json]
     created: datetime
     endpoint: str = "messages"
+    file: str = ""
     metadata: Json = field(default_factory=dict)
     ended: bool = False
     refused: str = ""
@@ -46,7 +47,8 @@ class Batches:
 
     `script` names what comes of the next creations: `ok`, `lost` (made, but the answer never arrives), `drop` (not made
     either), `auth`, `overloaded`, `invalid`, or `refused:WHY` (OpenAI's validation, after it was made). A new batch is
-    answered with 404 `unknown_for` times. `bodies` are the creations as they came.
+    answered with 404 `unknown_for` times. `bodies` are the creations as they came, `deleted` the ids of what was
+    deleted; a server that `keeps` refuses that.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -58,6 +60,8 @@ class Batches:
         self.bodies: list[Json] = []
         self.fate: Callable[[str, Json], str] = lambda custom_id, params: "ok"
         self.unknown_for = 0
+        self.deleted: set[str] = set()
+        self.keeps = False
         self.url = ""
 
     def requests(self) -> list[Json]:
@@ -103,6 +107,24 @@ class Batches:
         if path == "/v1/batches":
             return self._made("openai", json.loads(raw))
         return None
+
+    def delete(self, path: str) -> Answered | None:
+        """The answer to a DELETE; None where the path is not ours."""
+        found = re.fullmatch(r"/v1/(messages/batches|files)/([^/]+)", urlsplit(path).path)
+        if found is None:
+            return None
+        name = found[2]
+        with self._lock:
+            if self.keeps:
+                return _error(403, "permission_error", "this key may not delete")
+            one = self.all.get(name.removesuffix("-out").removesuffix("-err"))
+            if name in self.deleted or (one is None and name not in self._files):
+                return _error(404, "not_found_error", f"nothing is called {name}")
+            if one is not None and not one.ended:
+                return _error(400, "invalid_request_error", "it has not ended")
+            self.deleted.add(name)
+            body = {"id": name, "type": "message_batch_deleted", "object": "file", "deleted": True}
+            return 200, json.dumps(body).encode(), False
 
     def _uploaded(self, content_type: str, raw: bytes) -> Answered:
         whole = email.message_from_bytes(f"content-type: {content_type}\r\n\r\n".encode() + raw)
@@ -156,6 +178,7 @@ class Batches:
         requests = {one["custom_id"]: one["body"] for one in lines}
         made = Batch(f"batch_{len(self.all) + 1:03}", "openai", requests, datetime.now(UTC))
         made.endpoint, made.metadata = _ENDPOINTS[body["endpoint"]], body.get("metadata") or {}
+        made.file = body["input_file_id"]
         return made
 
     def get(self, path: str) -> Answered | None:
@@ -166,6 +189,8 @@ class Batches:
             return None
         kind, name, part = found.groups()
         with self._lock:
+            if name in self.deleted:
+                return _error(404, "not_found_error", f"{name} was deleted")
             if kind == "files":
                 batch = self.all[str(name).removesuffix("-out").removesuffix("-err")]
                 return 200, self._lines(batch, errors=str(name).endswith("-err")), False
@@ -189,7 +214,7 @@ class Batches:
         return "".join(json.dumps(one) + "\n" for one in batch.results if chosen(one)).encode()
 
     def _page(self, provider: str, query: dict[str, list[str]]) -> Json:
-        mine = [one for one in reversed(self.all.values()) if one.provider == provider]
+        mine = [one for one in reversed(self.all.values()) if one.provider == provider and one.id not in self.deleted]
         after = (query.get("after_id") or query.get("after") or [""])[0]
         ids = [one.id for one in mine]
         begin = ids.index(after) + 1 if after in ids else 0
@@ -221,7 +246,7 @@ class Batches:
         status = "failed" if one.refused else "completed" if one.ended else "in_progress"
         errors = {"object": "list", "data": [{"code": "invalid", "message": one.refused}]} if one.refused else None
         return {
-            "id": one.id, "object": "batch", "endpoint": "x", "input_file_id": "file-1", "completion_window": "24h",
+            "id": one.id, "object": "batch", "endpoint": "x", "input_file_id": one.file, "completion_window": "24h",
             "status": status, "errors": errors, "metadata": one.metadata, "created_at": int(one.created.timestamp()),
             "request_counts": {"total": len(one.requests), "completed": done, "failed": failed},
             "output_file_id": f"{one.id}-out" if done else None, "error_file_id": f"{one.id}-err" if failed else None,

@@ -250,6 +250,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._send(self.server.owner.reply(Call("models", headers, {"id": found[1]})))
 
+    def do_DELETE(self) -> None:
+        if not self._of_batches(self.server.owner.batches.delete(self.path)):
+            self._send(Reply(b'{"error": {"message": "no such endpoint"}}', 404))
+
     def do_POST(self) -> None:
         raw = self.rfile.read(length := int(self.headers.get("content-length", "0")))
         if len(raw) < length:
