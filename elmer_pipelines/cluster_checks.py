@@ -41,10 +41,9 @@ def siblings_have_own_names(connection: Connection, workspace_id: str) -> CheckO
     bearers: dict[tuple[object, ...], list[str]] = defaultdict(list)
     named = 0
     for one in themes.groups(connection, workspace_id):
-        name = one.human_theme or one.theme
-        if name:
+        if one.name:
             named += 1
-            bearers[(*siblings_of(one), name.casefold())].append(one.id)
+            bearers[(*siblings_of(one), one.name.casefold())].append(one.id)
     double = {key: ids for key, ids in sorted(bearers.items(), key=str) if len(ids) > 1}
     return CheckOutcome(
         not double,

@@ -55,7 +55,7 @@ class Material:
     def prompt(self, cluster_id: str) -> Prompt:
         """What a model is asked about the cluster."""
         siblings = [(self.clusters[one], self.local[one]) for one in self.near[cluster_id]]
-        parts = [(_shown(part), part.summary or "") for part in self.parts.get(cluster_id, []) if part.theme]
+        parts = [(part.name, part.summary or "") for part in self.parts.get(cluster_id, []) if part.name and part.theme]
         return naming_prompt(self.clusters[cluster_id], self.local[cluster_id], siblings, parts)
 
     def signals_shown(self, cluster_id: str) -> list[str]:
@@ -101,26 +101,21 @@ def material(
     for siblings in sorted(families, key=lambda one: LEVELS.index(one[0])):  # themes before the needs inside them
         family = families[siblings]
         bare = [replace(one, texts=tuple(map(without_placeholders, one.texts))) for one in family]
-        local |= local_themes(bare, people, _above(family, now.groups, local))
+        local |= local_themes(bare, people, _name_of(siblings[1], now.groups, local))
         near |= _nearest(family, now.groups)
     for area, themes in parts.items():
-        if area in local:
-            names = [_shown(one) for one in themes if one.human_theme or one.theme]
-            local[area] = replace(local[area], name=name_of_parts(names) if names else local[area].name)
+        names = [one.name for one in themes if one.name]
+        if area in local and names:
+            local[area] = replace(local[area], name=name_of_parts(names))
     return Material(clusters, local, near, parts)
 
 
-def _above(family: list[ClusterTexts], groups: Mapping[str, Group], local: Mapping[str, Theme]) -> dict[str, str]:
-    """The name of the theme that holds each of these needs."""
-    found: dict[str, str] = {}
-    for one in family:
-        group = groups[one.cluster_id]
-        theme = groups.get(group.parent_id or "") if group.level == "need" else None
-        if theme and (
-            name := theme.human_theme or theme.theme or (local[theme.id].name if theme.id in local else None)
-        ):
-            found[one.cluster_id] = name
-    return found
+def _name_of(cluster_id: str | None, groups: Mapping[str, Group], local: Mapping[str, Theme]) -> str:
+    """The name a cluster has, or is about to get; empty where there is none."""
+    if cluster_id is None:
+        return ""
+    known = groups[cluster_id].name if cluster_id in groups else None
+    return known or (local[cluster_id].name if cluster_id in local else "")
 
 
 def _nearest(family: list[ClusterTexts], groups: Mapping[str, Group]) -> dict[str, list[str]]:
@@ -177,7 +172,3 @@ def _redacted(cluster: ClusterTexts, redaction: Redaction) -> ClusterTexts:
     placeholders = Placeholders()
     placeholders.avoid(*cluster.texts)
     return replace(cluster, texts=tuple(redaction.clean(words, placeholders) for words in cluster.texts))
-
-
-def _shown(group: Group) -> str:
-    return group.human_theme or group.theme or group.id

@@ -18,14 +18,14 @@ from elmer_pipelines.models.german import words_of
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
 QUOTES = 3
 MAX_QUOTE = 200
 _NAME_QUOTE = 60
-NAME_OF_PARTS = 60  # characters
+_NAME_OF_PARTS = 60  # characters
 _QUOTED = "“"  # begins a name that is a quote
 _TOLD_TERMS = 3
 _CENTRAL = 0.6  # of a quote's worth is being central, the rest being unlike those chosen before it
@@ -73,13 +73,11 @@ class Named:
     terms: tuple[str, ...]
 
 
-def local_themes(
-    siblings: Sequence[ClusterTexts], people: Iterable[str] = (), above: Mapping[str, str] | None = None
-) -> dict[str, Theme]:
+def local_themes(siblings: Sequence[ClusterTexts], people: Iterable[str] = (), above: str = "") -> dict[str, Theme]:
     """A theme for each of these siblings by id, no two with the same name, whatever the order of clusters and signals.
 
     A larger cluster chooses its name first; one whose members share no telling word is named by a quote. `people` are
-    names of speakers, of which no theme is made; `above` is, by id, the name of what holds a cluster, which it repeats
+    names of speakers, of which no theme is made; `above` is the name of what holds them all, which one of them repeats
     only where nothing else says nearly as much.
     """
     ordered = sorted(siblings, key=lambda cluster: (-len(cluster.texts), cluster.cluster_id))
@@ -96,8 +94,7 @@ def local_themes(
         own = terms(said, weights)
         quotes = telling_quotes(cluster)
         quote = cluster.texts[quotes[0]] if quotes else ""
-        held_by = (above or {}).get(cluster.cluster_id, "")
-        offered = names(said, weights, grammar, to_it, held_by) or [_quoted([cluster.texts[row] for row in quotes])]
+        offered = names(said, weights, grammar, to_it, above) or [_quoted([cluster.texts[row] for row in quotes])]
         free = next((name for name in offered if name.casefold() not in taken), None)
         name = free or own_name(offered[0], own, taken)
         taken.add(name.casefold())
@@ -136,7 +133,7 @@ def name_of_parts(names: Sequence[str]) -> str:
     """A name for what holds these, the largest first: theirs, as many as fit beside each other, two at least."""
     told = " · ".join(names[:2])
     for name in names[2:]:
-        if len(longer := f"{told} · {name}") > NAME_OF_PARTS:
+        if len(longer := f"{told} · {name}") > _NAME_OF_PARTS:
             break
         told = longer
     return told

@@ -153,10 +153,10 @@ def tell_apart(connection: Connection, workspace_id: str) -> int:
 
     To be done after names were saved, by one at a time: whoever saves last sees all.
     """
-    groups = [one for one in store.groups(connection, workspace_id) if one.theme or one.human_theme]
     changed = own_names(
-        Named(one.id, siblings_of(one), one.human_theme or one.theme or "", one.human_theme is not None, one.terms)
-        for one in groups
+        Named(one.id, siblings_of(one), one.name, one.human_theme is not None, one.terms)
+        for one in store.groups(connection, workspace_id)
+        if one.name
     )
     store.rename(connection, workspace_id, changed)
     return len(changed)

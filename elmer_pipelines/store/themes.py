@@ -35,6 +35,11 @@ class Group:
     named_for: frozenset[str]
     central: tuple[str, ...]
 
+    @property
+    def name(self) -> str | None:
+        """What people see: their own name for it, else the machine's; None before there is one."""
+        return self.human_theme or self.theme
+
 
 def groups(connection: Connection, workspace_id: str) -> list[Group]:
     """Every live cluster of every level, by id."""
