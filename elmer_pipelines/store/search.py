@@ -126,6 +126,11 @@ def _statement(conditions: Conditions, dimensions: int) -> str:
     )
 
 
+def _tells(share: str, rarest: str) -> str:
+    """How much a word tells that such a share of the texts has: inverse document frequency, `rarest` at the most."""
+    return f"greatest(-ln(greatest({share}, {rarest})), {_LEAST_TELLING})::float"
+
+
 # `told`: which of the query's words a signal has, each weighed by how rare it is (inverse document frequency). Words
 # stand in columns, not in an array, which would take twice as long. `said`: what share of the query that is. A place in
 # the list of words counts by it: common words alone would outvote meaning, and a rare one would not be heard.
@@ -137,6 +142,7 @@ _TOLD = " + ".join(f"CASE WHEN {{words}} @@ a.q{n} THEN a.t{n} ELSE 0 END" for n
 _QUOTED = "'''' || replace(replace(t.lexeme, '\\', '\\\\'), '''', '''''') || ''''"  # a lexeme as a query for it
 _BY_WORDS = "told / whole AS said, row_number() OVER (ORDER BY told / (1 + ln(greatest(long, 1))) DESC, id) AS rank"
 _SCORE = f"coalesce(a.said / ({_SMOOTHING} + a.rank), 0) + coalesce(1.0 / ({_SMOOTHING} + b.rank), 0)"
+
 # `bound`: a scan of n rows one by one costs as much as the index, which passes over total / n vectors for each hit,
 # where n² is about depth × total. `common`: how many signals have a word, as the planner's statistics know it; what
 # is in half of all signals tells nothing, and ranking its matches would take seconds. `passing`: what share the filters
@@ -172,7 +178,7 @@ WITH RECURSIVE bound AS (
 ), terms AS MATERIALIZED (
     SELECT p.language, {_QUOTED} AS term,
            row_number() OVER rarest AS place, sum(coalesce(c.share, 0)) OVER rarest AS share,
-           greatest(-ln(greatest(coalesce(c.share, 0), {_RAREST})), {_LEAST_TELLING})::float AS tells
+           {_tells("coalesce(c.share, 0)", str(_RAREST))} AS tells
     FROM present p
     CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector(p.language::regconfig, :words))) AS t (lexeme)
     LEFT JOIN common c ON c.lexeme = t.lexeme
@@ -319,7 +325,7 @@ _PROJECTS = text(
         FROM (SELECT DISTINCT language FROM p) l
         CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector(l.language::regconfig, :words))) AS t (lexeme)
     ), terms AS MATERIALIZED (
-        SELECT a.language, a.term, greatest(-ln(greatest(h.having, 0.5) / h.projects::float), {_LEAST_TELLING}) AS tells
+        SELECT a.language, a.term, {_tells("h.having / h.projects::float", "0.5 / h.projects")} AS tells
         FROM asked a CROSS JOIN LATERAL (
             SELECT count(*) FILTER (WHERE p.words @@ a.term) AS having, count(*) AS projects FROM p
         ) h
