@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from elmer_pipelines.evaluation.clusters import greedy, layers, read_labelled, s
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 
 ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("ELMER_BENCH_DATA", ROOT.parent / "shared" / "data")) / "banking77"
+DATA = Path(os.environ.get("ELMER_BENCH_DATA", ROOT.parent / "shared" / "data"))
+_BANKING = DATA / "banking77"
 PEERS = ROOT / ".venv-bench" / "bin" / "python"
 DIMENSIONS = 384
 SPEED_AT = (5_000, 13_000, 30_000, 100_000)
@@ -78,11 +80,10 @@ def peers(vectors: np.ndarray) -> dict[str, np.ndarray]:
 def sets() -> dict[str, Set]:
     """Labelled vectors by name."""
     made = {"made, 50 of 150 to 14": overlapping(50, 150), "made, 120 of 120 to 8": overlapping(120, 120)}
-    if not DATA.exists():
-        sys.stderr.write(f"No {DATA}: only made sets are measured. ELMER_BENCH_DATA names another folder.\n")
+    if not has_banking("only made sets are measured"):
         return made
-    test, test_labels = read_labelled(DATA / "test.csv", "text", "category")
-    train, train_labels = read_labelled(DATA / "train.csv", "text", "category")
+    test, test_labels = banking("test")
+    train, train_labels = banking("train")
     vectors = LocalEmbeddings().embed(test + train)
     labels = test_labels + train_labels
     return {
@@ -96,6 +97,18 @@ def sets() -> dict[str, Set]:
         "77 intents, uneven": sample(vectors, labels, [max(4, int(170 * rank**-0.7)) for rank in range(1, 78)], 5),
         **made,
     }
+
+
+def has_banking(otherwise: str) -> bool:
+    """Whether banking77 is there; where it is not, a line says what then is or is not measured."""
+    if not _BANKING.exists():
+        sys.stderr.write(f"No {_BANKING}: {otherwise}. ELMER_BENCH_DATA names another folder.\n")
+    return _BANKING.exists()
+
+
+def banking(part: Literal["test", "train"]) -> tuple[list[str], list[str]]:
+    """The texts of a part of banking77 and the intent of each."""
+    return read_labelled(_BANKING / f"{part}.csv", "text", "category")
 
 
 def sample(vectors: np.ndarray, labels: list[str], sizes: list[int], seed: int) -> Set:

@@ -7,16 +7,14 @@ most central quote, which tells most but is no name, and the labels people gave.
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.clusters import DATA
+from benchmarks.clusters import banking, has_banking
 from benchmarks.result import Result
 from elmer_pipelines.clusters.themes import ClusterTexts, local_themes
-from elmer_pipelines.evaluation.clusters import read_labelled
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 
 if TYPE_CHECKING:
@@ -25,8 +23,7 @@ if TYPE_CHECKING:
 
 def run() -> list[Result]:
     """Share of names whose own intent is told first, and the mean reciprocal rank; words of a name, seconds for all."""
-    if not DATA.exists():
-        sys.stderr.write(f"No {DATA}: names are not measured. ELMER_BENCH_DATA names another folder.\n")
+    if not has_banking("names are not measured"):
         return []
     clusters = _clusters()
     began = time.perf_counter()
@@ -53,7 +50,7 @@ def run() -> list[Result]:
 
 
 def _clusters() -> list[ClusterTexts]:
-    texts, labels = read_labelled(DATA / "test.csv", "text", "category")
+    texts, labels = banking("test")
     vectors = LocalEmbeddings().embed(texts)
     rows = {label: np.flatnonzero(np.array(labels) == label) for label in sorted(set(labels))}
     return [
@@ -68,7 +65,7 @@ def _central_quote(cluster: ClusterTexts, signal_id: str) -> str:
 
 def _unseen(intents: list[str]) -> list[str]:
     """All training texts of each intent as one."""
-    texts, labels = read_labelled(DATA / "train.csv", "text", "category")
+    texts, labels = banking("train")
     joined: dict[str, list[str]] = {intent: [] for intent in intents}
     for text, label in zip(texts, labels, strict=True):
         joined[label].append(text)

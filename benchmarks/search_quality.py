@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import random
 import re
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import text
 
-from benchmarks.clusters import DATA
+from benchmarks.clusters import banking, has_banking
 from benchmarks.result import Result
 from benchmarks.search import database, fill
-from elmer_pipelines.evaluation.clusters import read_labelled
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
 from elmer_pipelines.store import search
 from elmer_pipelines.store.search import Query
@@ -42,12 +40,11 @@ _WAYS: dict[str, Callable[[str, list[float], str], Query]] = {
 
 def run() -> list[Result]:
     """Of the first ten answers the share that is right, of as many as there are right ones."""
-    if not DATA.exists():
-        sys.stderr.write(f"No {DATA}: answers are not measured. ELMER_BENCH_DATA names another folder.\n")
+    if not has_banking("answers are not measured"):
         return []
     embedder, chance = LocalEmbeddings(), random.Random(_SEED)
-    texts, labels = read_labelled(DATA / "test.csv", "text", "category")
-    asked = chance.sample(list(zip(*read_labelled(DATA / "train.csv", "text", "category"), strict=True)), _QUESTIONS)
+    texts, labels = banking("test")
+    asked = chance.sample(list(zip(*banking("train"), strict=True)), _QUESTIONS)
     questions = [(words, {row for row, own in enumerate(labels) if own == label}) for words, label in asked]
     results = []
     with database() as own:

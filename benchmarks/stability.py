@@ -1,20 +1,20 @@
 """Do clusters keep their ids when a tenth of the signals goes or a twentieth comes; is placing like clustering?
 
 On real texts with the embedded model's vectors: banking77 and labelled review sentences, from the folder that
-BENCH_DATA names (by default `../shared/data`), and the sample workspace's documents. The share is over all kept
+ELMER_BENCH_DATA names (by default `../shared/data`), and the sample workspace's documents. The share is over all kept
 signals, unclustered being a place like any other. `match` and `group` are the product's own; no database.
 """
 
 from __future__ import annotations
 
 import csv
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.clusters import DATA
 from benchmarks.result import Result
 from elmer_pipelines.clusters.grouping import centroids
 from elmer_pipelines.clusters.identity import match
@@ -134,10 +134,9 @@ def _placed(vectors: NDArray[np.float32], base: Clustered, rows: NDArray[np.intp
 
 def texts_by_set() -> dict[str, list[str]]:
     """Distinct texts by the name of their set; a set whose file is not there is left out."""
-    data = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
     files = {
-        "banking77": ([data / "banking77" / "train.csv", data / "banking77" / "test.csv"], "text"),
-        "review sentences": ([data / "reviews" / "labelled_sentences.csv"], "content"),
+        "banking77": ([DATA / "banking77" / "train.csv", DATA / "banking77" / "test.csv"], "text"),
+        "review sentences": ([DATA / "reviews" / "labelled_sentences.csv"], "content"),
     }
     found = {name: _column(paths, column) for name, (paths, column) in files.items() if paths[0].exists()}
     return {**found, "sample workspace": _sample()}
