@@ -137,7 +137,7 @@ def _look_at(
             refuse(connection, workspace_id, batch.id, seen.fault)
         collected.ended.append(batch.id)
         collected.notes.append(f"{batch.id} was refused: {seen.fault}")
-        _discard(service, batch.id, batch.service_id, collected)
+        _discard(service, batch.service_id, f"{batch.id} was refused", collected)
         return
     with database.begin() as connection:
         awaited = store.awaited(connection, workspace_id, batch.id)
@@ -156,18 +156,16 @@ def _look_at(
             collected.ended.append(batch.id)
             collected.expired += len(awaited) - len(came)
     if closed and state == "collected":
-        _discard(service, batch.id, batch.service_id, collected)
+        _discard(service, batch.service_id, f"{batch.id} is collected", collected)
 
 
-def _discard(service: BatchService, batch_id: str, service_id: str, collected: Collected) -> None:
-    """Leave no customer's words with the service once everything is here; where that fails, a person is told."""
+def _discard(service: BatchService, service_id: str, said: str, collected: Collected) -> None:
+    """Leave no customer's words with the service of a batch that is done with; where that fails, a person is told."""
     try:
         service.discard(service_id)
     except ModelFault as fault:
         if fault.kind != "not_found":
-            collected.notes.append(
-                f"{batch_id} is collected, but {service.provider} still keeps it as {service_id}: {fault}"
-            )
+            collected.notes.append(f"{said}, but {service.provider} still keeps it as {service_id}: {fault}")
 
 
 def _take_in(

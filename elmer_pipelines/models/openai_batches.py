@@ -101,16 +101,23 @@ class OpenAIBatches:
     def discard(self, service_id: str) -> None:
         """Delete the batch's files: what was uploaded, answers and errors. Raises ModelFault.
 
-        The service has no way to delete the batch itself, which holds no words.
+        The service has no way to delete the batch itself, which holds no words. A file that is gone keeps no other.
         """
         try:
-            client = self._adapter.connected()
-            batch = client.batches.retrieve(service_id)
-            for file in (batch.output_file_id, batch.error_file_id, batch.input_file_id):
-                if file:
-                    client.files.delete(file)
+            batch = self._adapter.connected().batches.retrieve(service_id)
         except Exception as error:  # noqa: BLE001 - as above
             raise self._fault(error) from None
+        for file in (batch.output_file_id, batch.error_file_id, batch.input_file_id):
+            if file:
+                self._delete(file)
+
+    def _delete(self, file: str) -> None:
+        try:
+            self._adapter.connected().files.delete(file)
+        except Exception as error:  # noqa: BLE001 - as above
+            fault = self._fault(error)
+            if fault.kind != "not_found":
+                raise fault from None
 
     def answer(self, body: str, model: str, service_id: str) -> RawAnswer:
         """The body of a result as a single request would have brought it. Raises ModelFault."""

@@ -42,6 +42,15 @@ def test_a_chat_models_requests_go_up_as_a_file_and_come_back_in_any_order(opena
     assert rows == [("openai", "cached", 6), ("openai", "ok", 6)]
 
 
+def test_a_file_that_is_gone_already_keeps_no_other(openai: Batched) -> None:
+    openai.write(2)
+    openai.signals()
+    openai.server.batches.end()
+    openai.server.batches.gone = {"batch_001-out"}
+    assert openai.signals().done == 2
+    assert openai.server.batches.deleted == {"file-1"}
+
+
 def test_a_lost_answer_to_a_creation_is_known_by_the_batchs_mark_while_it_runs(openai: Batched) -> None:
     openai.write(2)
     openai.server.batches.script.append("lost")

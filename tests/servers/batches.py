@@ -48,7 +48,7 @@ class Batches:
     `script` names what comes of the next creations: `ok`, `lost` (made, but the answer never arrives), `drop` (not made
     either), `auth`, `overloaded`, `invalid`, or `refused:WHY` (OpenAI's validation, after it was made). A new batch is
     answered with 404 `unknown_for` times. `bodies` are the creations as they came, `deleted` the ids of what was
-    deleted; a server that `keeps` refuses that.
+    deleted, `gone` what somebody else deleted just before; a server that `keeps` refuses that.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -61,6 +61,7 @@ class Batches:
         self.fate: Callable[[str, Json], str] = lambda custom_id, params: "ok"
         self.unknown_for = 0
         self.deleted: set[str] = set()
+        self.gone: set[str] = set()
         self.keeps = False
         self.url = ""
 
@@ -118,7 +119,7 @@ class Batches:
             if self.keeps:
                 return _error(403, "permission_error", "this key may not delete")
             one = self.all.get(name.removesuffix("-out").removesuffix("-err"))
-            if name in self.deleted or (one is None and name not in self._files):
+            if name in self.deleted | self.gone or (one is None and name not in self._files):
                 return _error(404, "not_found_error", f"nothing is called {name}")
             if one is not None and not one.ended:
                 return _error(400, "invalid_request_error", "it has not ended")
