@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elmer_pipelines.models.local_embeddings import LocalEmbeddings
+from elmer_pipelines.vectors.unit import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,13 +34,13 @@ def closeness(clusters: Sequence[Sequence[str]]) -> list[Closeness]:
     model = LocalEmbeddings()
     vectors = model.embed([text for texts in clusters for text in texts]).astype(np.float64)
     ends = np.cumsum([0, *map(len, clusters)])
-    centres = _unit(np.array([vectors[start:end].sum(axis=0) for start, end in pairwise(ends)]))
+    centres = unit_rows(np.array([vectors[start:end].sum(axis=0) for start, end in pairwise(ends)]))
     shared = centres.mean(axis=0) if len(centres) > 1 else np.zeros(vectors.shape[1])
-    own = _unit(centres - shared)
+    own = unit_rows(centres - shared)
 
     def of(row: int) -> Closeness:
         def near(phrases: Sequence[str]) -> NDArray[np.float64]:
-            found = _unit(model.embed(list(phrases)) - shared) @ own.T
+            found = unit_rows(model.embed(list(phrases)) - shared) @ own.T
             nearest_sibling = np.delete(found, row, axis=1).max(axis=1, initial=0.0)
             rounded: NDArray[np.float64] = np.round(found[:, row] - _APART * nearest_sibling, 4)
             return rounded
@@ -47,9 +48,3 @@ def closeness(clusters: Sequence[Sequence[str]]) -> list[Closeness]:
         return near
 
     return [of(row) for row in range(len(clusters))]
-
-
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: NDArray[np.float64] = vectors / np.where(lengths > 1e-9, lengths, 1.0)
-    return scaled

@@ -18,6 +18,7 @@ from elmer_pipelines.clusters.levels import Level, group_sums, pick
 from elmer_pipelines.clusters.neighbours import EXACT_UP_TO, nearest, recall
 from elmer_pipelines.clusters.votes import WIDTHS, agreement, helps
 from elmer_pipelines.vectors.lattice import as_similarity, on_lattice
+from elmer_pipelines.vectors.unit import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -181,10 +182,7 @@ def near_enough(vectors: NDArray[np.float32], unrelated: float) -> float:
 
 def centroids(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
     """The mean direction of each group: (number of groups, d), of length 1 (zeros if its members cancel out)."""
-    sums = group_sums(vectors, labels)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    directions: NDArray[np.float32] = (sums / np.where(lengths > 1e-9, lengths, 1.0)).astype(np.float32)
-    return directions
+    return unit_rows(group_sums(vectors, labels)).astype(np.float32)
 
 
 def place(

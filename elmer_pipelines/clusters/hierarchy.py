@@ -12,6 +12,7 @@ from elmer_pipelines.clusters.communities import communities
 from elmer_pipelines.clusters.levels import group_sums, silhouette
 from elmer_pipelines.clusters.neighbours import nearest
 from elmer_pipelines.clusters.warm import communities_again
+from elmer_pipelines.vectors.unit import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def areas_of(
     size = len(sums)
     if not size:
         return np.empty(0, dtype=np.int32)
-    centres = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    centres = unit_rows(sums).astype(np.float32)
     indices, similarities = nearest(centres, min(MAX_NEIGHBOURS, max(MIN_NEIGHBOURS, round(math.sqrt(size)))))
     start = None if previous is None or not np.any(previous >= 0) else _mostly(themes, previous, size)
     near = similarities >= AKIN
@@ -136,7 +137,7 @@ def _divided(vectors: NDArray[np.float32], parts: NDArray[np.int32], least: floa
         return whole
     large = np.flatnonzero(sizes >= MIN_NEED)
     sums = group_sums(vectors, parts)[large]
-    centres = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    centres = unit_rows(sums).astype(np.float32)
     found = np.searchsorted(large, parts).clip(max=len(large) - 1).astype(np.int32)
     small = np.flatnonzero(sizes[parts] < MIN_NEED)
     found[small] = np.argmax(vectors[small] @ centres.T, axis=1)
